@@ -1,0 +1,1 @@
+"""The egress host: SMTP submission in, MX delivery out."""

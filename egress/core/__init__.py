@@ -1,0 +1,1 @@
+"""Pure decisions of a host: no asyncio, no sockets, no clock."""

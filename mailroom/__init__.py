@@ -1,0 +1,1 @@
+"""Mailroom: the shared library every function and every egress host imports."""

@@ -1,0 +1,1 @@
+"""In-memory ports, held to the same contract tests as the adapters."""

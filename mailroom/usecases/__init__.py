@@ -1,0 +1,1 @@
+"""Verbs of a message's walk: ask ports, call decisions, tell ports."""
