@@ -1,0 +1,104 @@
+"""Facts about deliveries, in the past tense, as they travel from table to webhook."""
+
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from mailroom.domain.message import DeliveryKey, ServerId
+
+SCHEMA = 1
+
+
+class EventType(StrEnum):
+    """What happened. Values are stored and sent; never rename them."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+    EXPIRED = "expired"
+    UNCERTAIN = "uncertain"
+    OPENED = "opened"
+    CLICKED = "clicked"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFacts:
+    """What one delivery attempt showed.
+
+    `seconds` is how long the attempt took; `reply` the exact text with its code; `phase` the
+    step it answered; `bounce` hard, soft or block; `details` one plain sentence.
+    """
+
+    attempt: int
+    details: str
+    reply: str = ""
+    code: int = 0
+    phase: str = ""
+    mx: str = ""
+    tls: bool = False
+    seconds: float = 0.0
+    bounce: str | None = None
+    final: bool = False
+    log_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewFacts:
+    """What one open or click showed; `url` is empty for an open."""
+
+    ip_address: str
+    user_agent: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact. `id` is natural for attempts (`<key>/<attempt>/<type>`), so repeats are seen.
+
+    `at` is Unix seconds. Exactly one of `attempt` and `view` is set.
+    """
+
+    id: str
+    type: EventType
+    key: DeliveryKey
+    at: float
+    attempt: AttemptFacts | None = None
+    view: ViewFacts | None = None
+
+
+def dump_event(event: Event) -> dict[str, Any]:
+    """Return `event` as JSON-ready values; `load_event` reads them back."""
+    return {
+        "v": SCHEMA,
+        "id": event.id,
+        "type": str(event.type),
+        "server": event.key.server,
+        "number": event.key.number,
+        "index": event.key.index,
+        "at": event.at,
+        **({"attempt": asdict(event.attempt)} if event.attempt else {}),
+        **({"view": asdict(event.view)} if event.view else {}),
+    }
+
+
+def load_event(stored: dict[str, Any]) -> Event:
+    """Read what `dump_event` wrote.
+
+    Unknown fields are ignored, so an older reader survives a newer writer. Raises ValueError
+    for an event of a schema this code does not know, KeyError for a missing field.
+    """
+    if stored["v"] != SCHEMA:
+        raise ValueError(f"event schema {stored['v']} is not known here")
+    attempt, view = stored.get("attempt"), stored.get("view")
+    return Event(
+        id=stored["id"],
+        type=EventType(stored["type"]),
+        key=DeliveryKey(ServerId(stored["server"]), int(stored["number"]), int(stored["index"])),
+        at=float(stored["at"]),
+        attempt=AttemptFacts(**_known(attempt, AttemptFacts)) if attempt else None,
+        view=ViewFacts(**_known(view, ViewFacts)) if view else None,
+    )
+
+
+def _known(stored: dict[str, Any], shape: "type[AttemptFacts] | type[ViewFacts]") -> dict[str, Any]:
+    return {field.name: stored[field.name] for field in fields(shape) if field.name in stored}

@@ -1,0 +1,176 @@
+"""The nouns every room shares: server, submission, delivery and their keys."""
+
+from dataclasses import dataclass, field
+from typing import NewType
+
+from mailroom.domain.lifecycle import State
+
+ServerId = NewType("ServerId", str)  # ten characters of lower-case base32
+
+RECIPIENT_BITS = 10
+MAX_RECIPIENTS = 1 << RECIPIENT_BITS
+NUMBER_BITS = 43  # 30 bits of seconds, 13 random
+EPOCH = 1_704_067_200  # 2024-01-01T00:00:00Z; the 30 bits last until 2058
+
+
+def submission_number(now: float, chance: int) -> int:
+    """Return a submission number for `now` (Unix seconds); `chance` gives the 13 random bits.
+
+    Sortable by time. Unique only together with the conditional commit: on a clash the caller
+    draws again.
+    """
+    seconds = max(0, int(now) - EPOCH) & ((1 << 30) - 1)
+    return (seconds << 13) | (chance & 0x1FFF)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DeliveryKey:
+    """Names one delivery: one message for one recipient."""
+
+    server: ServerId
+    number: int
+    index: int
+
+    @property
+    def postal_id(self) -> int:
+        """The integer id of Postal's API: below 2^53, so JavaScript and PHP keep it exact."""
+        return (self.number << RECIPIENT_BITS) | self.index
+
+    @classmethod
+    def from_postal_id(cls, server: ServerId, id_: int) -> "DeliveryKey":
+        """Decode `postal_id`; it needs no index because it is the key.
+
+        Raises ValueError for a number that no delivery can have.
+        """
+        if not 0 < id_ < 1 << (NUMBER_BITS + RECIPIENT_BITS):
+            raise ValueError("no message has that id")
+        return cls(server, id_ >> RECIPIENT_BITS, id_ & (MAX_RECIPIENTS - 1))
+
+    def __str__(self) -> str:
+        return f"{self.server}.{self.number}.{self.index}"
+
+    @classmethod
+    def parse(cls, text: str) -> "DeliveryKey":
+        """Read what `str(key)` wrote. Raises ValueError for anything else."""
+        server, number, index = text.split(".")
+        return cls(ServerId(server), int(number), int(index))
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRef:
+    """Where the raw message lies: `inline` (zlib-compressed bytes) or the S3 `key`."""
+
+    inline: bytes | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One accepted call or SMTP transaction: one stored body, one or more deliveries.
+
+    Times are Unix seconds. `mail_from` is the envelope sender as submitted; on the wire the
+    return path is ours. `sign_domain` is the verified domain of the From header.
+    """
+
+    server: ServerId
+    number: int
+    accepted_at: float
+    expires_at: float
+    mail_from: str
+    from_address: str
+    sign_domain: str
+    subject: str
+    message_id: str | None
+    tag: str | None
+    size: int
+    recipients: int
+    source: str  # "api", "raw" or "smtp"
+    bounce: bool
+    body: BodyRef
+    credential: str = ""
+    received_with_ssl: bool | None = None
+
+    def key(self, index: int) -> DeliveryKey:
+        """Return the key of this submission's delivery number `index`."""
+        return DeliveryKey(self.server, self.number, index)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message for one recipient: the unit of state. Times are Unix seconds."""
+
+    key: DeliveryKey
+    recipient: str
+    state: State
+    accepted_at: float
+    expires_at: float
+    attempts: int = 0
+    uncertain: int = 0  # how often the final reply was lost
+    generation: int = 0  # a wake-up of an older generation is stale
+    claim: str | None = None
+    claim_until: float | None = None
+    due_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """A queue entry: "look at this delivery". It carries no authority; the claim does."""
+
+    key: DeliveryKey
+    generation: int
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How a server tracks: the public base URL of the tracking host, and what is on."""
+
+    base_url: str
+    clicks: bool = True
+    opens: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A mail server in Postal's sense: the tenant unit that owns credentials and webhooks."""
+
+    id: ServerId
+    organisation: str
+    name: str
+    permalink: str
+    token: str  # six lower-case characters, as Postal has
+    tracking: Tracking | None = None
+    suspended: str | None = None  # the reason
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A sending domain of a server or its organisation."""
+
+    name: str
+    owner: str  # "server#<id>" or "organisation#<id>"
+    verified: bool
+    selector: str
+    wrapped_key: bytes = field(repr=False)  # RSA-2048 private key (PKCS#8 DER), KMS-encrypted
+    return_path_ok: bool = False  # psrp.<domain> points at us
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a secret opens. `kind` is "api" or "smtp"."""
+
+    id: str
+    server: ServerId
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An endpoint of a server. Empty `events` means all."""
+
+    id: str
+    server: ServerId
+    url: str
+    events: frozenset[str] = frozenset()
+    enabled: bool = True

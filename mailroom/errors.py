@@ -1,0 +1,39 @@
+"""Caller's mistakes. What a remote server answers is data, never one of these."""
+
+
+class MailroomError(Exception):
+    """A caller's mistake. `code` is the stable name, `smtp` the reply an SMTP client gets."""
+
+    code = "Error"
+    smtp = "550 5.7.0 refused"
+
+
+class InvalidRequestError(MailroomError):
+    """The request itself is malformed: Postal's `parameter-error`."""
+
+    code = "parameter-error"
+    smtp = "554 5.6.0 malformed message"
+
+
+class UnauthenticatedFromAddressError(MailroomError):
+    """The From address is at no verified domain of the server or its organisation."""
+
+    code = "UnauthenticatedFromAddress"
+    smtp = "530 5.7.1 From/Sender name is not valid"
+
+
+class MessageTooLargeError(InvalidRequestError):
+    """The raw message is over the limit."""
+
+    smtp = "552 5.3.4 message too large"
+
+
+class ServerSuspendedError(MailroomError):
+    """The server or its organisation is suspended."""
+
+    code = "ServerSuspended"
+    smtp = "535 5.7.8 mail server has been suspended"
+
+
+class NumberTakenError(Exception):
+    """Another submission holds the drawn number; draw again. Never leaves `accept`."""

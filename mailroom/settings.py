@@ -1,0 +1,85 @@
+"""Configuration: one frozen value built from a mapping in each composition root."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mailroom.domain.retry import RetryPolicy
+
+MEGABYTE = 1024 * 1024
+
+
+class SettingsError(Exception):
+    """A variable is missing or malformed; the message names it and the page that explains it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every process may need. Names of AWS resources come from `infra/resources.json`.
+
+    Sizes are octets, times seconds. `delay_divisor` shortens every wait (retry, watch, webhook)
+    on the local stack and is 1 everywhere else.
+    """
+
+    resources: Mapping[str, str] = field(default_factory=dict)
+    delay_divisor: float = 1.0
+    max_message_size: int = 14 * MEGABYTE  # Postal's default
+    return_path_domain: str = ""
+    smtp_hostname: str = ""
+    web_hostname: str = ""
+    endpoint_networks: tuple[str, ...] = ()  # private networks webhooks may reach (local stack)
+
+    def resource(self, kind: str, name: str) -> str:
+        """Return the name, URL or ARN of a resource.
+
+        Raises SettingsError if the process was not given it.
+        """
+        variable = f"MAILROOM_{kind}_{name}".upper().replace("-", "_")
+        try:
+            return self.resources[variable]
+        except KeyError:
+            raise SettingsError(f"{variable} is not set (docs/settings.md)") from None
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The retry policy with this deployment's divisor."""
+        return RetryPolicy(divisor=self.delay_divisor)
+
+
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables.
+
+    Raises SettingsError for a value that cannot be used.
+    """
+    return Settings(
+        resources={k: v for k, v in environment.items() if k.startswith("MAILROOM_")},
+        delay_divisor=_number(environment, "MAILROOM_DELAY_DIVISOR", 1.0),
+        max_message_size=int(_number(environment, "MAILROOM_MAX_MESSAGE_MB", 14.0) * MEGABYTE),
+        return_path_domain=environment.get("MAILROOM_RETURN_PATH_DOMAIN", ""),
+        smtp_hostname=environment.get("MAILROOM_SMTP_HOSTNAME", ""),
+        web_hostname=environment.get("MAILROOM_WEB_HOSTNAME", ""),
+        endpoint_networks=_networks(environment, "MAILROOM_ENDPOINT_NETWORKS"),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise SettingsError(f"{name} is not a positive number: {text!r} (docs/settings.md)")
+    return number
+
+
+def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in environment.get(name, "").split(",") if part.strip())
+    for text in names:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise SettingsError(f"{name} has no network {text!r} (docs/settings.md)") from None
+    return names
