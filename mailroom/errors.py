@@ -37,3 +37,7 @@ class ServerSuspendedError(MailroomError):
 
 class NumberTakenError(Exception):
     """Another submission holds the drawn number; draw again. Never leaves `accept`."""
+
+
+class HandOverError(Exception):
+    """The queue did not take a wake-up. No mail is lost by it: the watch row finds it."""

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from email.utils import getaddresses
 
 MAX_LOCAL = 64  # octets, RFC 5321 section 4.5.3.1.1
 MAX_ADDRESS = 254  # octets, RFC 5321 section 4.5.3.1.3 less the angle brackets
@@ -14,6 +13,12 @@ _LABEL = re.compile(
     r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]{0,61}"
     r"[A-Za-z0-9\u0080-\U0010ffff])?\Z"
 )
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|[(),<>]|[^"(),<>\\]+|.')
+# Unquoted dots, colons and @ in a display name are wrong by RFC 5322 and common in real mail.
+_PHRASE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"<>,;()\\]*)\Z')
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class MalformedAddressError(ValueError):
@@ -66,10 +71,53 @@ def parse_mailbox(text: str) -> tuple[str, Address]:
 
     Exactly one mailbox: a list, a group or stray characters raise MalformedAddressError.
     """
-    if "\r" in text or "\n" in text or "\0" in text:
-        raise MalformedAddressError("an address must not contain line breaks")
-    found = getaddresses([text], strict=True)
-    if len(found) != 1 or not found[0][1]:
+    mailboxes = parse_mailboxes(text)
+    if len(mailboxes) != 1:
         raise MalformedAddressError("not exactly one mail address")
-    name, bare = found[0]
-    return name, parse_address(bare)
+    return mailboxes[0]
+
+
+def parse_mailboxes(text: str) -> list[tuple[str, Address]]:
+    """Read a comma-separated mailbox list (RFC 5322 section 3.4, without groups).
+
+    The library's own reader is lenient in ways that let a header show one address and parse
+    as another (CVE-2023-27043), and its strict mode is missing from older 3.11 releases.
+    Raises MalformedAddressError for anything that is not a plain list.
+    """
+    if _CONTROL.search(text):
+        raise MalformedAddressError("an address must not contain control characters")
+    return [_mailbox(part) for part in _split_list(text) if part.strip()]
+
+
+def _split_list(text: str) -> list[str]:
+    """Cut at the commas outside quotes, comments and angle brackets; drop comments."""
+    parts, current, depth, angle = [], "", 0, False
+    for piece in _PIECE.findall(text):
+        if piece in "()":
+            depth += 1 if piece == "(" else -1
+            if depth < 0:
+                raise MalformedAddressError("a comment is closed that was not opened")
+        elif depth:
+            continue
+        elif piece == "," and not angle:
+            parts.append(current)
+            current = ""
+        else:
+            angle = piece == "<" if piece in "<>" else angle
+            current += piece
+    if depth or angle:
+        raise MalformedAddressError("a bracket is not closed")
+    return [*parts, current]
+
+
+def _mailbox(text: str) -> tuple[str, Address]:
+    text = text.strip()
+    if not text.endswith(">"):
+        return "", parse_address(text)
+    name, _, bare = text[:-1].rpartition("<")
+    name = name.strip()
+    if not _PHRASE.match(name):
+        raise MalformedAddressError("the display name has characters that must be quoted")
+    if name.startswith('"'):
+        name = _ESCAPED.sub(r"\1", name[1:-1])
+    return name, parse_address(bare.strip())

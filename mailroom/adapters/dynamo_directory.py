@@ -1,0 +1,193 @@
+"""The Directory port on DynamoDB, and the platform's own keys and block list.
+
+Everything is cached for 60 seconds: an API call costs no directory read when warm, and a
+change is seen within a minute.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mailroom.adapters.kms_keyring import KmsKeyring
+from mailroom.adapters.tables import DirectoryRow
+from mailroom.domain.message import Credential, Domain, Server, ServerId, Tracking, Webhook
+from mailroom.ports import Clock
+
+FRESH_SECONDS = 60.0
+_MAX_CACHED = 20_000
+T = TypeVar("T")
+
+
+def credential_pk(secret: str) -> str:
+    """Partition key of a credential: the SHA-256 of its secret, which itself is not stored."""
+    return f"credential#{hashlib.sha256(secret.encode()).hexdigest()}"
+
+
+def dump_server(server: Server) -> str:
+    """Write a server row's JSON."""
+    tracking = server.tracking
+    return json.dumps(
+        {
+            "organisation": server.organisation,
+            "name": server.name,
+            "permalink": server.permalink,
+            "token": server.token,
+            "suspended": server.suspended,
+            "tracking": {
+                "base_url": tracking.base_url,
+                "clicks": tracking.clicks,
+                "opens": tracking.opens,
+            }
+            if tracking
+            else None,
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformKey:
+    """One of the platform's own keys; `public` is a PEM for a signing key."""
+
+    kid: str
+    secret: bytes
+    public: str = ""
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BlockList:
+    """Servers and link hosts whose tracking is switched off."""
+
+    servers: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+
+
+class DynamoDirectory:
+    """Reads the directory table. Rows are written by `directory_rows` (seed, management)."""
+
+    def __init__(self, rows: type[DirectoryRow], clock: Clock, keyring: KmsKeyring) -> None:
+        self._rows = rows
+        self._clock = clock
+        self._keyring = keyring
+        self._cache: dict[tuple[str, ...], tuple[float, Any]] = {}
+
+    def credential(self, secret: str, kind: str) -> Credential | None:
+        """See Directory.credential. Found by the hash, so nothing is compared in Python."""
+        pk = credential_pk(secret)
+        stored = self._cached((pk,), lambda: self._get(pk, "-"))
+        if stored is None or stored["kind"] != kind:
+            return None
+        return Credential(stored["id"], ServerId(stored["server"]), kind, stored["name"])
+
+    def server(self, id_: ServerId) -> Server | None:
+        """See Directory.server."""
+        stored = self._cached((f"server#{id_}",), lambda: self._get(f"server#{id_}", "-"))
+        if stored is None:
+            return None
+        tracking = stored["tracking"]
+        return Server(
+            id=id_,
+            organisation=stored["organisation"],
+            name=stored["name"],
+            permalink=stored["permalink"],
+            token=stored["token"],
+            tracking=Tracking(**tracking) if tracking else None,
+            suspended=stored["suspended"],
+        )
+
+    def sending_domain(self, server: Server, name: str) -> Domain | None:
+        """See Directory.sending_domain."""
+        for owner in (f"server#{server.id}", f"organisation#{server.organisation}"):
+            domain = self.domain(name, owner)
+            if domain is not None and domain.verified:
+                return domain
+        return None
+
+    def domain(self, name: str, owner: str) -> Domain | None:
+        """Return the domain `name` of one owner, verified or not."""
+        pk = f"domain#{name.lower()}"
+        return self._cached((pk, owner), lambda: self._read_domain(pk, owner))
+
+    def webhooks(self, server: ServerId) -> Sequence[Webhook]:
+        """See Directory.webhooks."""
+        return self._cached(("webhooks", server), lambda: self._read_webhooks(server))
+
+    def keys(self, purpose: str) -> Mapping[str, PlatformKey]:
+        """Return the platform's keys of one purpose by key id, newest last."""
+        return self._cached(("keys", purpose), lambda: self._read_keys(purpose))
+
+    def current_key(self, purpose: str) -> PlatformKey:
+        """Return the newest key of one purpose. Raises LookupError if there is none."""
+        keys = list(self.keys(purpose).values())
+        if not keys:
+            raise LookupError(f"the platform has no {purpose} key")
+        return keys[-1]
+
+    def block_list(self) -> BlockList:
+        """Return whose tracking is switched off, at most 60 seconds old."""
+        return self._cached(("blocklist",), self._read_block_list)
+
+    def _read_domain(self, pk: str, owner: str) -> Domain | None:
+        try:
+            row = self._rows.get(pk, owner)
+        except self._rows.DoesNotExist:
+            return None
+        stored = json.loads(row.json)
+        return Domain(
+            name=pk.removeprefix("domain#"),
+            owner=owner,
+            verified=stored["verified"],
+            selector=stored["selector"],
+            wrapped_key=row.wrapped,
+            return_path_ok=stored["return_path_ok"],
+        )
+
+    def _read_webhooks(self, server: ServerId) -> Sequence[Webhook]:
+        rows = self._rows.query(f"server#{server}", self._rows.sk.startswith("webhook#"))
+        found = [(row.sk.removeprefix("webhook#"), json.loads(row.json)) for row in rows]
+        return [
+            Webhook(id_, server, stored["url"], frozenset(stored["events"]))
+            for id_, stored in found
+            if stored["enabled"]
+        ]
+
+    def _read_keys(self, purpose: str) -> Mapping[str, PlatformKey]:
+        prefix = f"key#{purpose}#"
+        found = []
+        for row in self._rows.query("platform", self._rows.sk.startswith(prefix)):
+            stored = json.loads(row.json)
+            secret = self._keyring.unwrap(row.wrapped, f"platform#{purpose}")
+            found.append(
+                PlatformKey(
+                    row.sk.removeprefix(prefix), secret, stored["public"], stored["created_at"]
+                )
+            )
+        return {key.kid: key for key in sorted(found, key=lambda key: key.created_at)}
+
+    def _read_block_list(self) -> BlockList:
+        stored = self._get("platform", "blocklist")
+        if stored is None:
+            return BlockList()
+        return BlockList(frozenset(stored["servers"]), frozenset(stored["hosts"]))
+
+    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        try:
+            row = self._rows.get(pk, sk)
+        except self._rows.DoesNotExist:
+            return None
+        stored: dict[str, Any] = json.loads(row.json)
+        return stored
+
+    def _cached(self, key: tuple[str, ...], read: Callable[[], T]) -> T:
+        now = self._clock.now()
+        kept = self._cache.get(key)
+        if kept is not None and now - kept[0] < FRESH_SECONDS:
+            value: T = kept[1]
+            return value
+        fresh = read()
+        if len(self._cache) >= _MAX_CACHED:  # a flood of unknown secrets must not fill memory
+            self._cache.clear()
+        self._cache[key] = (now, fresh)
+        return fresh

@@ -1,0 +1,273 @@
+"""The Ledger port on DynamoDB."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pynamodb.exceptions import DeleteError, PutError, UpdateError
+
+from mailroom.adapters.names import (
+    SUBMISSION,
+    delivery_sk,
+    due_sk,
+    history_prefix,
+    history_sk,
+    mail_pk,
+    read_delivery_key,
+    shard_of,
+)
+from mailroom.adapters.tables import DeliveryRow, MailTables, SubmissionRow, WatchRow
+from mailroom.domain.event import Event, dump_event, load_event
+from mailroom.domain.lifecycle import State
+from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission
+from mailroom.errors import NumberTakenError
+
+RETENTION_SECONDS = 60 * 86_400  # Postal's default for message metadata
+_MS = 1000
+
+
+class DynamoLedger:
+    """Submissions, deliveries and their history in the mail table; watch rows in `due`."""
+
+    def __init__(self, tables: MailTables, watches: type[WatchRow]) -> None:
+        self._tables = tables
+        self._watches = watches
+
+    def watch(self, server: ServerId, number: int, due_at: float) -> None:
+        """See Ledger.watch."""
+        row = self._watches(shard_of(server, number), due_sk(server, number, due_at))
+        row.ttl = int(due_at) + 14 * 86_400  # a scheduler that sleeps for two weeks is news
+        row.save()
+
+    def reserve(self, deliveries: Sequence[Delivery]) -> None:
+        """See Ledger.reserve. Whoever writes delivery 0 owns the number."""
+        first, *rest = [self._row(delivery) for delivery in deliveries]
+        try:
+            first.save(condition=self._tables.delivery.pk.does_not_exist())
+        except PutError as error:
+            if error.cause_response_code == "ConditionalCheckFailedException":
+                raise NumberTakenError from error
+            raise
+        if rest:
+            with self._tables.delivery.batch_write() as batch:
+                for row in rest:
+                    batch.save(row)
+
+    def commit(self, submission: Submission) -> None:
+        """See Ledger.commit."""
+        row = self._tables.submission(mail_pk(submission.server, submission.number), SUBMISSION)
+        row.at, row.exp = _ms(submission.accepted_at), _ms(submission.expires_at)
+        row.mail_from, row.author = submission.mail_from, submission.from_address
+        row.domain, row.subject = submission.sign_domain, submission.subject
+        row.mid, row.tag = submission.message_id, submission.tag
+        row.size, row.rcpts = submission.size, submission.recipients
+        row.source, row.bounce, row.ssl = (
+            submission.source,
+            submission.bounce,
+            submission.received_with_ssl,
+        )
+        row.inline, row.body = submission.body.inline, submission.body.key
+        row.cred = submission.credential
+        row.ttl = int(submission.expires_at) + RETENTION_SECONDS
+        row.save(condition=self._tables.submission.pk.does_not_exist())
+
+    def submission(self, server: ServerId, number: int) -> Submission | None:
+        """See Ledger.submission."""
+        try:
+            row = self._tables.submission.get(mail_pk(server, number), SUBMISSION)
+        except self._tables.submission.DoesNotExist:
+            return None
+        return read_submission(row)
+
+    def delivery(self, key: DeliveryKey) -> Delivery | None:
+        """See Ledger.delivery."""
+        try:
+            row = self._tables.delivery.get(
+                mail_pk(key.server, key.number), delivery_sk(key.index), consistent_read=True
+            )
+        except self._tables.delivery.DoesNotExist:
+            return None
+        return read_delivery(row)
+
+    def deliveries(self, server: ServerId, number: int) -> Sequence[Delivery]:
+        """See Ledger.deliveries."""
+        rows = self._tables.delivery.query(
+            mail_pk(server, number),
+            self._tables.delivery.sk.startswith("d#"),
+            consistent_read=True,
+        )
+        return [read_delivery(row) for row in rows]
+
+    def history(self, key: DeliveryKey) -> Sequence[Event]:
+        """See Ledger.history."""
+        rows = self._tables.history.query(
+            mail_pk(key.server, key.number),
+            self._tables.history.sk.startswith(history_prefix(key.index)),
+        )
+        return [load_event(json.loads(row.event)) for row in rows]
+
+    def record(self, event: Event) -> bool:
+        """See Ledger.record."""
+        key = event.key
+        row = self._tables.history(
+            mail_pk(key.server, key.number), history_sk(key.index, event.at, event.id)
+        )
+        row.event = json.dumps(dump_event(event), separators=(",", ":"))
+        row.ttl = int(event.at) + RETENTION_SECONDS
+        try:
+            row.save(condition=self._tables.history.pk.does_not_exist())
+        except PutError as error:
+            if error.cause_response_code == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def _row(self, delivery: Delivery) -> DeliveryRow:
+        row = self._tables.delivery(
+            mail_pk(delivery.key.server, delivery.key.number), delivery_sk(delivery.key.index)
+        )
+        row.state, row.rcpt = str(delivery.state), delivery.recipient
+        row.at, row.exp = _ms(delivery.accepted_at), _ms(delivery.expires_at)
+        row.ttl = int(delivery.expires_at) + RETENTION_SECONDS
+        return row
+
+
+class DynamoDueWork:
+    """The DueWork port: watch rows, and the sparse index of deferred deliveries."""
+
+    def __init__(self, tables: MailTables, watches: type[WatchRow], shards: int) -> None:
+        self._tables = tables
+        self._watches = watches
+        self._shards = [str(shard) for shard in range(shards)]
+
+    def watched(self, now: float, limit: int) -> Sequence[tuple[ServerId, int, float]]:
+        """See DueWork.watched."""
+        found = []
+        for shard in self._shards:
+            rows = self._watches.query(
+                shard, self._watches.sk < due_sk(ServerId("~"), 0, now), limit=limit
+            )
+            for row in rows:
+                due_ms, server, number = row.sk.split("#")
+                found.append((ServerId(server), int(number), int(due_ms) / _MS))
+        return found
+
+    def rewatch(self, server: ServerId, number: int, was: float, due_at: float) -> None:
+        """See DueWork.rewatch. The new row is written before the old one goes."""
+        row = self._watches(shard_of(server, number), due_sk(server, number, due_at))
+        row.ttl = int(due_at) + 14 * 86_400
+        row.save()
+        self.unwatch(server, number, was)
+
+    def unwatch(self, server: ServerId, number: int, was: float) -> None:
+        """See DueWork.unwatch."""
+        self._watches(shard_of(server, number), due_sk(server, number, was)).delete()
+
+    def due(self, now: float, limit: int) -> Sequence[DeliveryKey]:
+        """See DueWork.due."""
+        found: list[DeliveryKey] = []
+        for shard in self._shards:
+            rows = self._tables.delivery.query(
+                shard, self._tables.delivery.due_at <= _ms(now), index_name="due", limit=limit
+            )
+            found += [read_delivery_key(row.pk, row.sk) for row in rows]
+        return found
+
+    def postpone(self, delivery: Delivery, due_at: float) -> bool:
+        """See DueWork.postpone."""
+        row = self._tables.delivery
+        return self._update(
+            delivery,
+            [row.due_at.set(_ms(due_at)), row.due_shard.set(_shard(delivery.key))],
+            row.state == str(delivery.state),
+        )
+
+    def settle(self, before: Delivery, after: Delivery, event: Event) -> bool:
+        """See DueWork.settle."""
+        row = self._tables.delivery
+        actions = [
+            row.state.set(str(after.state)),
+            row.att.set(after.attempts),
+            row.unc.set(after.uncertain),
+            row.gen.set(after.generation),
+            row.event.set(json.dumps(dump_event(event), separators=(",", ":"))),
+            row.claim.remove(),
+            row.until.remove(),
+        ]
+        if after.due_at is None:
+            actions += [row.due_at.remove(), row.due_shard.remove()]
+        else:
+            actions += [row.due_at.set(_ms(after.due_at)), row.due_shard.set(_shard(after.key))]
+        same_claim = row.claim == before.claim if before.claim else row.claim.does_not_exist()
+        return self._update(before, actions, (row.state == str(before.state)) & same_claim)
+
+    def discard(self, key: DeliveryKey) -> None:
+        """See DueWork.discard."""
+        row = self._tables.delivery(mail_pk(key.server, key.number), delivery_sk(key.index))
+        try:
+            row.delete(condition=self._tables.delivery.state == str(State.QUEUED))
+        except DeleteError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+
+    def _update(self, delivery: Delivery, actions: list[Any], condition: Any) -> bool:
+        row = self._tables.delivery(
+            mail_pk(delivery.key.server, delivery.key.number), delivery_sk(delivery.key.index)
+        )
+        same = (self._tables.delivery.gen == delivery.generation) & condition
+        try:
+            row.update(actions=actions, condition=same)
+        except UpdateError as error:
+            if error.cause_response_code == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+
+def read_submission(row: SubmissionRow) -> Submission:
+    """Turn a row into the value."""
+    server, number = row.pk.split("#")
+    return Submission(
+        server=ServerId(server),
+        number=int(number),
+        accepted_at=row.at / _MS,
+        expires_at=row.exp / _MS,
+        mail_from=row.mail_from,
+        from_address=row.author,
+        sign_domain=row.domain,
+        subject=row.subject,
+        message_id=row.mid,
+        tag=row.tag,
+        size=int(row.size),
+        recipients=int(row.rcpts),
+        source=row.source,
+        bounce=row.bounce,
+        body=BodyRef(inline=row.inline, key=row.body),
+        credential=row.cred,
+        received_with_ssl=row.ssl,
+    )
+
+
+def read_delivery(row: DeliveryRow) -> Delivery:
+    """Turn a row into the value."""
+    return Delivery(
+        key=read_delivery_key(row.pk, row.sk),
+        recipient=row.rcpt,
+        state=State(row.state),
+        accepted_at=row.at / _MS,
+        expires_at=row.exp / _MS,
+        attempts=int(row.att),
+        uncertain=int(row.unc),
+        generation=int(row.gen),
+        claim=row.claim,
+        claim_until=row.until / _MS if row.until is not None else None,
+        due_at=row.due_at / _MS if row.due_at is not None else None,
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * _MS)
+
+
+def _shard(key: DeliveryKey) -> str:
+    return shard_of(key.server, key.number)

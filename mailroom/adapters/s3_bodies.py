@@ -1,0 +1,28 @@
+"""The Bodies port on S3."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+
+class S3Bodies:
+    """Raw messages in one bucket; lifecycle rules by key prefix delete them."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def put(self, key: str, raw: bytes) -> None:
+        """See Bodies.put."""
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=raw, ContentType="message/rfc822")
+
+    def get(self, key: str) -> bytes:
+        """See Bodies.get."""
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                raise KeyError(key) from error
+            raise
+        body: bytes = answer["Body"].read()
+        return body

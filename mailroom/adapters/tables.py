@@ -1,0 +1,148 @@
+"""The rows as pynamodb models. Rows stay in the adapters; only domain values leave.
+
+Attribute names are short because every octet of an item is paid for on each write; what they
+mean stands beside them. Times are milliseconds since 1970 except `ttl` (seconds, DynamoDB's
+own unit).
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pynamodb.attributes import BinaryAttribute, BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.models import Model
+
+from mailroom.settings import Settings
+
+M = TypeVar("M", bound=Model)
+
+
+class Row(Model):
+    """What every row has."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    v = NumberAttribute(default=1)
+    ttl = NumberAttribute(null=True)
+
+
+class SubmissionRow(Row):
+    """`<server>#<number>` / `s`: its existence is the acceptance."""
+
+    at = NumberAttribute()
+    exp = NumberAttribute()
+    mail_from = UnicodeAttribute()
+    author = UnicodeAttribute()
+    domain = UnicodeAttribute()
+    subject = UnicodeAttribute(default="")
+    mid = UnicodeAttribute(null=True)
+    tag = UnicodeAttribute(null=True)
+    size = NumberAttribute()
+    rcpts = NumberAttribute()
+    source = UnicodeAttribute()
+    bounce = BooleanAttribute(default=False)
+    inline = BinaryAttribute(null=True, legacy_encoding=False)
+    body = UnicodeAttribute(null=True)
+    cred = UnicodeAttribute(default="")
+    ssl = BooleanAttribute(null=True)
+
+
+class DeliveryRow(Row):
+    """`<server>#<number>` / `d#<index>`. `event` is the JSON of the last fact (the outbox)."""
+
+    state = UnicodeAttribute()
+    rcpt = UnicodeAttribute()
+    at = NumberAttribute()
+    exp = NumberAttribute()
+    att = NumberAttribute(default=0)
+    unc = NumberAttribute(default=0)
+    gen = NumberAttribute(default=0)
+    claim = UnicodeAttribute(null=True)
+    until = NumberAttribute(null=True)
+    due_shard = UnicodeAttribute(null=True)
+    due_at = NumberAttribute(null=True)
+    event = UnicodeAttribute(null=True)
+
+
+class HistoryRow(Row):
+    """`<server>#<number>` / `h#<index>#<ms>#<event id>`: one recorded fact."""
+
+    event = UnicodeAttribute()
+
+
+class WatchRow(Row):
+    """`<shard>` / `<ms>#<server>#<number>`: look at this submission then."""
+
+
+class NotificationRow(Row):
+    """`<server>#<webhook>` / `<ms>#<uuid>#<try>`: one webhook call and its answer."""
+
+    uuid = UnicodeAttribute()
+    event = UnicodeAttribute()
+    url = UnicodeAttribute()
+    attempt = NumberAttribute()
+    at = NumberAttribute()
+    status = NumberAttribute()
+    answer = UnicodeAttribute(default="")
+    problem = UnicodeAttribute(default="")
+    payload = UnicodeAttribute()
+    again = BooleanAttribute()
+
+
+class DirectoryRow(Row):
+    """Organisations, servers, credentials, domains, webhooks, keys: `json` and secret parts."""
+
+    json = UnicodeAttribute()
+    wrapped = BinaryAttribute(null=True, legacy_encoding=False)
+
+
+class CounterRow(Row):
+    """`<server>#<hour>#<shard>` / `hour`: approximate counts; attributes are made by `add`."""
+
+
+class DueIndex(GlobalSecondaryIndex[DeliveryRow]):  # type: ignore[no-untyped-call]  # pynamodb
+    """Deferred deliveries by due time. Sparse: a delivery that waits for nothing is not in it."""
+
+    class Meta:
+        """Its name in `infra/resources.json`."""
+
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = NumberAttribute(range_key=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MailTables:
+    """The three row shapes of the mail table."""
+
+    submission: type[SubmissionRow]
+    delivery: type[DeliveryRow]
+    history: type[HistoryRow]
+
+
+def mail_tables(settings: Settings) -> MailTables:
+    """Bind the mail table's rows to this deployment's table."""
+    name = settings.resource("table", "mail")
+    return MailTables(
+        bound(SubmissionRow, name),
+        bound(DeliveryRow, name, due=DueIndex()),
+        bound(HistoryRow, name),
+    )
+
+
+def bound(row: type[M], table_name: str, **indexes: "GlobalSecondaryIndex[Any]") -> type[M]:
+    """Return `row` tied to one table: a process serves one deployment, tests several."""
+    meta = type(
+        "Meta",
+        (),
+        {
+            "table_name": table_name,
+            "connect_timeout_seconds": 3,
+            "read_timeout_seconds": 5,
+            "max_retry_attempts": 4,
+            "max_pool_connections": 32,
+        },
+    )
+    return type(row.__name__, (row,), {"Meta": meta, **indexes})
