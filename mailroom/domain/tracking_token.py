@@ -7,7 +7,8 @@ then the URL in UTF-8. It names the delivery, never an address, so it may stand 
 
 import hmac
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -27,6 +28,7 @@ _SECRET_MIN = 16
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _TO_DIGITS = str.maketrans(_BASE32, "0123456789abcdefghijklmnopqrstuv")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _KID = re.compile(r"[a-z0-9]{1,8}\Z")
 _SERVER = re.compile(r"[a-z2-7]{10}\Z")
 # 34 characters hold 25 octets, the smallest token; 2434 hold the longest tracked URL.
@@ -154,8 +156,9 @@ def _packed(server: str, number: int, index: int) -> int:
 
 def _token(key: TrackingKey, ids: int, url: bytes) -> str:
     signed = ids.to_bytes(_IDS) + url
-    mac = hmac.digest(key.secret, _DOMAIN + key.kid.encode() + b"\0" + signed, "sha256")[:_MAC]
-    return f"{key.kid}.{urlsafe_b64encode(mac + signed).rstrip(b'=').decode()}"
+    mac = hmac.digest(key.secret, b"%b%b\0%b" % (_DOMAIN, key.kid.encode(), signed), "sha256")
+    text = b2a_base64(mac[:_MAC] + signed, newline=False).translate(_URL_SAFE, b"=")
+    return f"{key.kid}.{text.decode()}"
 
 
 def _meaning(ids: int, url: bytes) -> Opened | Clicked | None:

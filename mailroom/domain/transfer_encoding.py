@@ -45,27 +45,24 @@ def reencoded(new: bytes, encoding: str, *, body: bytes, text: bytes) -> bytes:
 
 def quoted_printable(text: bytes) -> bytes:
     """Encode `text`, whose CRLFs are its line ends, in lines of at most 76 characters."""
-    return _hard(b"\r\n".join(map(_quoted_line, text.split(b"\r\n"))))
+    return b"\r\n".join(map(_quoted_line, text.split(b"\r\n")))
 
 
 def _requoted(new: bytes, body: bytes, text: bytes) -> bytes:
-    # Soft breaks lose their CR for a moment, so that a split at CRLF gives the lines of the text.
-    quoted = body.replace(b"=\r\n", b"=\n").split(b"\r\n")
-    before, after = text.split(b"\r\n"), new.split(b"\r\n")
-    if not len(quoted) == len(before) == len(after) or b"=\n" in body:
+    before, after, quoted = text.split(b"\r\n"), new.split(b"\r\n"), body.split(b"\r\n")
+    # A line of the text ends where an encoded line has no soft break.
+    ends = [at for at, line in enumerate(quoted) if line[-1:] != b"="]
+    if not len(before) == len(after) == len(ends):
         return quoted_printable(new)
-    for at, line in enumerate(after):
-        if line != before[at]:
-            if binascii.a2b_qp(quoted[at]) != before[at]:
-                return quoted_printable(new)
-            quoted[at] = _quoted_line(line)
-    return _hard(b"\r\n".join(quoted))
+    changed = [at for at, line in enumerate(after) if line != before[at]]
+    for at in reversed(changed):
+        lines = slice(ends[at - 1] + 1 if at else 0, ends[at] + 1)
+        if binascii.a2b_qp(b"\r\n".join(quoted[lines])) != before[at]:
+            return quoted_printable(new)
+        quoted[lines] = [_quoted_line(after[at])]
+    return b"\r\n".join(quoted)
 
 
 def _quoted_line(line: bytes) -> bytes:
-    """Encode one line; its soft breaks end in a bare LF."""
-    return binascii.b2a_qp(line, istext=False)
-
-
-def _hard(quoted: bytes) -> bytes:
-    return quoted.replace(b"=\n", b"=\r\n")
+    # As binary text a lone CR or LF is encoded, so the only LF left belongs to a soft break.
+    return binascii.b2a_qp(line, istext=False).replace(b"\n", b"\r\n")

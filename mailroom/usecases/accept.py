@@ -119,7 +119,7 @@ def _store(parcel: Parcel, header: Sequence[Field], domain: str, ports: AcceptPo
         server=parcel.server.id,
         number=number,
         accepted_at=now,
-        expires_at=now + LIFETIME_SECONDS,
+        expires_at=now + LIFETIME_SECONDS / ports.delay_divisor,
         mail_from=parcel.mail_from,
         from_address=str(authors(header)[0]),
         sign_domain=domain,
@@ -143,7 +143,7 @@ def _reserved(
 ) -> tuple[int, tuple[Delivery, ...]]:
     for _ in range(_DRAWS):
         number = submission_number(now, ports.chance.bits(13))
-        deliveries = tuple(_deliveries(parcel, number, now))
+        deliveries = tuple(_deliveries(parcel, number, now, ports.delay_divisor))
         ports.ledger.watch(parcel.server.id, number, watch_at)
         try:
             ports.ledger.reserve(deliveries)
@@ -153,14 +153,14 @@ def _reserved(
     raise NumberTakenError(f"{_DRAWS} drawn submission numbers were all in use")
 
 
-def _deliveries(parcel: Parcel, number: int, now: float) -> list[Delivery]:
+def _deliveries(parcel: Parcel, number: int, now: float, divisor: float) -> list[Delivery]:
     return [
         Delivery(
             key=DeliveryKey(parcel.server.id, number, index),
             recipient=str(recipient),
             state=State.QUEUED,
             accepted_at=now,
-            expires_at=now + LIFETIME_SECONDS,
+            expires_at=now + LIFETIME_SECONDS / divisor,
         )
         for index, recipient in enumerate(parcel.recipients)
     ]

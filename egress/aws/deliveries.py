@@ -1,0 +1,217 @@
+"""Claims and verdicts on the mail table, 25 statements a call, each with its own condition.
+
+The rows are those of `mailroom.adapters.tables`; a contract test holds both spellings together.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from egress.aws.batching import Batcher
+from mailroom.adapters.names import (
+    SUBMISSION,
+    delivery_sk,
+    mail_pk,
+    read_delivery_key,
+    shard_of,
+)
+from mailroom.domain.event import Event, dump_event
+from mailroom.domain.lifecycle import CLAIMABLE, State
+from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission, WakeUp
+
+_STATEMENTS = 25  # BatchExecuteStatement's own limit
+_MS = 1000
+_REFUSED = "ConditionalCheckFailed"
+
+Statement = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAsk:
+    """Wish to be the only one to send a delivery until `until` (Unix seconds)."""
+
+    wake_up: WakeUp
+    claim: str
+    until: float
+
+
+class LedgerError(Exception):
+    """The table did not answer a statement; nothing is known about its effect."""
+
+
+class _Statements:
+    """The three updates, written once. The table's name is ours, never a caller's."""
+
+    def __init__(self, table: str) -> None:
+        update = f'UPDATE "{table}" SET "state"=?'  # noqa: S608 - see the class docstring
+        mine = 'REMOVE claim REMOVE "until" WHERE pk=? AND sk=? AND claim=?'
+        verdict = f"{update} SET gen=? SET att=? SET unc=? SET event=?"
+        states = ", ".join("?" * len(CLAIMABLE))
+        self.claim = (
+            f'{update} SET claim=? SET "until"=? WHERE pk=? AND sk=? AND gen=? '
+            f'AND "state" IN ({states}) RETURNING ALL NEW *'
+        )
+        self.release = f"{update} SET gen=? {mine}"
+        self.final = f"{verdict} REMOVE due_at REMOVE due_shard {mine}"
+        self.again = f"{verdict} SET due_at=? SET due_shard=? {mine}"
+
+
+class Deliveries:
+    """The sender's view of the mail table.
+
+    One call must not name an item twice, so the caller works on a delivery once at a time.
+    """
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        """Take an aiobotocore DynamoDB client."""
+        self._dynamodb = dynamodb
+        self._table = table
+        self._statements = _Statements(table)
+        self._writes: Batcher[Statement, Mapping[str, Any]] = Batcher(
+            self._execute, size=_STATEMENTS
+        )
+
+    async def claim(self, ask: ClaimAsk) -> Delivery | None:
+        """Take the delivery, or None if it is finished, claimed, or the wake-up is stale."""
+        key = ask.wake_up.key
+        answer = await self._write(
+            self._statements.claim,
+            _s(State.ATTEMPTING),
+            _s(ask.claim),
+            _n(round(ask.until * _MS)),
+            *_place(key),
+            _n(ask.wake_up.generation),
+            *(_s(state) for state in sorted(CLAIMABLE)),
+        )
+        if not _applied(answer):
+            return None
+        item = answer.get("Item") or await self._get(*_texts(key))
+        return _delivery(item) if item else None
+
+    async def settle(self, claim: str, after: Delivery, event: Event) -> bool:
+        """Write the verdict with its event; False if the claim is not ours any more."""
+        statement, due = self._statements.final, []
+        if after.due_at is not None:
+            statement = self._statements.again
+            shard = shard_of(after.key.server, after.key.number)
+            due = [_n(round(after.due_at * _MS)), _s(shard)]
+        answer = await self._write(
+            statement,
+            _s(after.state),
+            _n(after.generation),
+            _n(after.attempts),
+            _n(after.uncertain),
+            _s(json.dumps(dump_event(event), separators=(",", ":"))),
+            *due,
+            *_place(after.key),
+            _s(claim),
+        )
+        return _applied(answer)
+
+    async def release(self, claim: str, key: DeliveryKey, back_to: State, generation: int) -> bool:
+        """Give a claim back unsent; False if it is not ours any more. No event, no attempt."""
+        answer = await self._write(
+            self._statements.release, _s(back_to), _n(generation), *_place(key), _s(claim)
+        )
+        return _applied(answer)
+
+    async def get(self, key: DeliveryKey) -> Delivery | None:
+        """Return the delivery as it is now."""
+        item = await self._get(*_texts(key))
+        return _delivery(item) if item else None
+
+    async def submission(self, server: ServerId, number: int) -> Submission | None:
+        """Return the submission if it is committed."""
+        item = await self._get(mail_pk(server, number), SUBMISSION)
+        return _submission(server, number, item) if item else None
+
+    async def drain(self) -> None:
+        """Wait for the writes under way."""
+        await self._writes.drain()
+
+    async def _write(self, statement: str, *parameters: dict[str, str]) -> Mapping[str, Any]:
+        return await self._writes.ask({"Statement": statement, "Parameters": list(parameters)})
+
+    async def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        answer = await self._dynamodb.get_item(
+            TableName=self._table, Key={"pk": _s(pk), "sk": _s(sk)}, ConsistentRead=True
+        )
+        item: dict[str, Any] | None = answer.get("Item")
+        return item
+
+    async def _execute(self, statements: Sequence[Statement]) -> Sequence[Mapping[str, Any]]:
+        answer = await self._dynamodb.batch_execute_statement(Statements=list(statements))
+        responses: Sequence[Mapping[str, Any]] = answer["Responses"]
+        return responses
+
+
+def _applied(answer: Mapping[str, Any]) -> bool:
+    error = answer.get("Error")
+    if error is None:
+        return True
+    if str(error.get("Code", "")).startswith(_REFUSED):
+        return False
+    raise LedgerError(f"{error.get('Code')}: {error.get('Message')}")
+
+
+def _texts(key: DeliveryKey) -> tuple[str, str]:
+    return mail_pk(key.server, key.number), delivery_sk(key.index)
+
+
+def _place(key: DeliveryKey) -> list[dict[str, str]]:
+    return [_s(text) for text in _texts(key)]
+
+
+def _s(text: str) -> dict[str, str]:
+    return {"S": str(text)}
+
+
+def _n(number: int) -> dict[str, str]:
+    return {"N": str(number)}
+
+
+def _seconds(item: Mapping[str, Any], name: str) -> float | None:
+    return int(item[name]["N"]) / _MS if name in item else None
+
+
+def _delivery(item: Mapping[str, Any]) -> Delivery:
+    return Delivery(
+        key=read_delivery_key(item["pk"]["S"], item["sk"]["S"]),
+        recipient=item["rcpt"]["S"],
+        state=State(item["state"]["S"]),
+        accepted_at=int(item["at"]["N"]) / _MS,
+        expires_at=int(item["exp"]["N"]) / _MS,
+        attempts=int(item["att"]["N"]),
+        uncertain=int(item["unc"]["N"]),
+        generation=int(item["gen"]["N"]),
+        claim=item["claim"]["S"] if "claim" in item else None,
+        claim_until=_seconds(item, "until"),
+        due_at=_seconds(item, "due_at"),
+    )
+
+
+def _submission(server: ServerId, number: int, item: Mapping[str, Any]) -> Submission:
+    def text(name: str) -> str | None:
+        return item[name]["S"] if name in item else None
+
+    inline = item["inline"]["B"] if "inline" in item else None
+    return Submission(
+        server=server,
+        number=number,
+        accepted_at=int(item["at"]["N"]) / _MS,
+        expires_at=int(item["exp"]["N"]) / _MS,
+        mail_from=text("mail_from") or "",
+        from_address=text("author") or "",
+        sign_domain=text("domain") or "",
+        subject=text("subject") or "",
+        message_id=text("mid"),
+        tag=text("tag"),
+        size=int(item["size"]["N"]),
+        recipients=int(item["rcpts"]["N"]),
+        source=text("source") or "",
+        bounce=item["bounce"]["BOOL"],
+        body=BodyRef(inline=inline, key=text("body")),
+        credential=text("cred") or "",
+        received_with_ssl=item["ssl"]["BOOL"] if "ssl" in item else None,
+    )

@@ -1,0 +1,184 @@
+"""READ FIRST: one attempt, start to finish.
+
+    claim -> copy (render, sign) -> resolve -> session -> journal the dot -> verdict -> record
+
+Three writes decide everything: the claim (only its holder may send), the journal's dot (after it
+the receiver may have the message) and the verdict. A crash between any two of them is answered
+by `recovery.py`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from egress.aws.deliveries import ClaimAsk
+from egress.core.journal_log import ClaimRecord
+from egress.core.mx import MxAnswer
+from egress.journal import Journal
+from egress.sender.copies import Copier, Copy, NotCommittedError
+from egress.sender.exchange import Exchange, Exchanged
+from egress.sender.faults import Faults, Moment
+from egress.sender.persist import until_done, wake
+from mailroom.domain.event import Event, dump_event
+from mailroom.domain.lifecycle import State
+from mailroom.domain.message import Delivery, DeliveryKey, WakeUp
+from mailroom.domain.outcome import classify_reply
+from mailroom.domain.reply import SmtpReply
+from mailroom.domain.retry import RetryPolicy
+from mailroom.domain.settlement import Seen, Settlement, settle
+
+CLAIM_SECONDS = 30 * 60.0
+# The longest a transaction may take by RFC 5321's time-outs, with room to record it.
+LAST_START = CLAIM_SECONDS - 20 * 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Book(Protocol):
+    """The durable record, as an attempt needs it (egress.aws.deliveries fulfils it)."""
+
+    def claim(self, ask: ClaimAsk) -> Awaitable[Delivery | None]:
+        """Take the delivery, or None if it is not to be had."""
+
+    def settle(self, claim: str, after: Delivery, event: Event) -> Awaitable[bool]:
+        """Write the verdict; False if the claim is not ours any more."""
+
+    def get(self, key: DeliveryKey) -> Awaitable[Delivery | None]:
+        """Return the delivery as it is now."""
+
+    def release(
+        self, claim: str, key: DeliveryKey, back_to: State, generation: int
+    ) -> Awaitable[bool]:
+        """Give a claim back unsent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything an attempt uses, plugged in once per process.
+
+    `now` is Unix seconds, `monotonic` seconds of a clock that never jumps, `jitter` from -1 to
+    1. `wake` queues a wake-up after a delay in seconds.
+    """
+
+    book: Book
+    journal: Journal
+    copier: Copier
+    resolve: Callable[[str], Awaitable[MxAnswer]]
+    exchange: Exchange
+    wake: Callable[[WakeUp, float], Awaitable[bool]]
+    settled: Callable[[str, Settlement], Awaitable[None]]
+    policy: RetryPolicy
+    faults: Faults
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    jitter: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+async def claim(wake_up: WakeUp, desk: Desk) -> Delivery | None:
+    """Take a delivery for this process, or None if it is finished, stale or somebody else's."""
+    desk.faults.reach(Moment.BEFORE_CLAIM)
+    id_, key = desk.new_id(), wake_up.key
+    # Written first: if we die before the table answers, the restart asks the table.
+    record = ClaimRecord(id_, key.server, key.number, key.index, wake_up.generation, 0)
+    desk.journal.claim(record)
+    try:
+        delivery = await desk.book.claim(ClaimAsk(wake_up, id_, desk.now() + CLAIM_SECONDS))
+    except Exception:
+        log.exception("claim in doubt", extra={"delivery": str(key)})
+        current = await until_done(lambda: desk.book.get(key))
+        delivery = current if current and current.claim == id_ else None
+    if delivery is None:
+        desk.journal.settled(id_)
+        return None
+    desk.faults.reach(Moment.AFTER_CLAIM)
+    return delivery
+
+
+async def attempt(delivery: Delivery, desk: Desk) -> None:
+    """Carry out a claimed delivery and record what came of it.
+
+    Never leaves a claim open, except by dying: trouble of our own before the dot gives it back.
+    """
+    started = desk.monotonic()
+    try:
+        exchanged = await _deliver(delivery, desk, started)
+    except NotCommittedError:
+        await give_back(delivery, desk, wake_after=None)
+        return
+    except Exception:
+        log.exception("attempt given up", extra={"delivery": str(delivery.key)})
+        await give_back(delivery, desk, wake_after=30.0 / desk.policy.divisor)
+        return
+    desk.faults.reach(Moment.AFTER_REPLY)
+    await record(delivery, exchanged, desk.monotonic() - started, desk)
+
+
+async def _deliver(delivery: Delivery, desk: Desk, started: float) -> Exchanged:
+    copy = await desk.copier.copy(delivery)
+    if isinstance(copy, SmtpReply):
+        return Exchanged(copy)
+    answer = await desk.resolve(delivery.recipient.rpartition("@")[2])
+    id_ = delivery.claim or ""
+
+    async def before_dot() -> None:
+        desk.faults.reach(Moment.BEFORE_DOT)
+        if desk.monotonic() - started > LAST_START:
+            raise TimeoutError("the claim is too old to start a transaction with it")
+        await desk.journal.dot(id_)
+
+    return await desk.exchange(
+        answer,
+        Copy(copy.return_path, copy.raw),
+        delivery.recipient,
+        before_dot=before_dot,
+        after_dot=lambda: desk.faults.reach(Moment.AFTER_DOT),
+    )
+
+
+async def record(delivery: Delivery, exchanged: Exchanged, seconds: float, desk: Desk) -> None:
+    """Decide what the reply means and write it down: journal first, then the table."""
+    id_ = delivery.claim or ""
+    settlement = settle(
+        delivery,
+        classify_reply(exchanged.reply),
+        Seen(exchanged.mx, exchanged.tls, seconds, id_[:8]),
+        now=desk.now(),
+        policy=desk.policy,
+        jitter=desk.jitter(),
+    )
+    desk.journal.verdict(id_, dump_settlement(settlement))
+    await desk.settled(id_, settlement)
+    desk.faults.reach(Moment.AFTER_VERDICT)
+    log.info("attempt", extra=facts(settlement))
+
+
+async def give_back(delivery: Delivery, desk: Desk, *, wake_after: float | None) -> None:
+    """Release a claim that nothing was sent under; no attempt is used."""
+    back_to = State.DEFERRED if delivery.attempts else State.QUEUED
+    generation = delivery.generation + 1
+    id_ = delivery.claim or ""
+    released = await until_done(lambda: desk.book.release(id_, delivery.key, back_to, generation))
+    desk.journal.settled(id_)
+    if released and wake_after is not None:
+        await wake(WakeUp(delivery.key, generation, delivery.recipient), wake_after, desk.wake)
+
+
+def dump_settlement(settlement: Settlement) -> dict[str, object]:
+    """Return a settlement as JSON-ready values for the journal."""
+    after = asdict(settlement.after)
+    after["key"] = str(settlement.after.key)
+    return {"after": after, "event": dump_event(settlement.event)}
+
+
+def facts(settlement: Settlement) -> dict[str, object]:
+    """Return what the attempt's log line says: ids and reply, no address."""
+    event = settlement.event
+    seen = event.attempt
+    return {
+        "delivery": str(event.key),
+        "event": str(event.type),
+        **({"mx": seen.mx, "reply": seen.reply[:200], "phase": seen.phase} if seen else {}),
+        **({"attempt": seen.attempt, "seconds": seen.seconds, "tls": seen.tls} if seen else {}),
+    }

@@ -1,0 +1,80 @@
+"""What the last life of this process left undone, answered before the first new claim.
+
+claimed, no dot      nothing was sent: give the claim back, wake it at once
+dot, no verdict      the receiver may have it: uncertain, by policy
+verdict, not settled write it now
+"""
+
+import logging
+from typing import Protocol
+
+from egress.core.journal_log import ClaimRecord, Replay, Unrecorded
+from egress.sender.attempt import Desk, give_back
+from mailroom.domain.event import load_event
+from mailroom.domain.lifecycle import State
+from mailroom.domain.message import Delivery, DeliveryKey, ServerId
+from mailroom.domain.settlement import Settlement, lose_claim
+
+log = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """Where deliveries are read (egress.aws.deliveries fulfils it)."""
+
+    async def get(self, key: DeliveryKey) -> Delivery | None:
+        """Return the delivery as it is now."""
+
+
+async def recover(replay: Replay, desk: Desk, reader: Reader) -> None:
+    """Settle every claim in `replay`. Raises what AWS raises: then nothing new is begun."""
+    for record in replay.released:
+        await _released(record, desk, reader)
+    for record in replay.uncertain:
+        await _uncertain(record, desk, reader)
+    for unrecorded in replay.unrecorded:
+        await _unrecorded(unrecorded, desk)
+    log.info(
+        "recovered",
+        extra={
+            "released": len(replay.released),
+            "uncertain": len(replay.uncertain),
+            "unrecorded": len(replay.unrecorded),
+            "unreadable": replay.unreadable,
+        },
+    )
+
+
+async def _released(record: ClaimRecord, desk: Desk, reader: Reader) -> None:
+    delivery = await _still_ours(record, reader)
+    if delivery is None:
+        desk.journal.settled(record.claim)
+        return
+    await give_back(delivery, desk, wake_after=0.0)
+
+
+async def _uncertain(record: ClaimRecord, desk: Desk, reader: Reader) -> None:
+    delivery = await _still_ours(record, reader)
+    if delivery is None:
+        desk.journal.settled(record.claim)
+        return
+    await desk.settled(record.claim, lose_claim(delivery, now=desk.now(), policy=desk.policy))
+
+
+async def _unrecorded(unrecorded: Unrecorded, desk: Desk) -> None:
+    await desk.settled(unrecorded.claim.claim, load_settlement(dict(unrecorded.verdict)))
+
+
+async def _still_ours(record: ClaimRecord, reader: Reader) -> Delivery | None:
+    key = DeliveryKey(ServerId(record.server), record.number, record.index)
+    delivery = await reader.get(key)
+    if delivery is None or delivery.claim != record.claim:
+        return None
+    return delivery
+
+
+def load_settlement(stored: dict[str, object]) -> Settlement:
+    """Read what `attempt.dump_settlement` wrote."""
+    after = dict(stored["after"])  # type: ignore[call-overload]  # JSON: a mapping by construction
+    after["key"] = DeliveryKey.parse(after["key"])
+    after["state"] = State(after["state"])
+    return Settlement(Delivery(**after), load_event(stored["event"]))  # type: ignore[arg-type]  # the same

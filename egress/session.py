@@ -1,0 +1,277 @@
+"""One SMTP session with one receiving host: greeting, STARTTLS, transactions, QUIT.
+
+Whatever the peer does comes back as an `SmtpReply`; exceptions are the caller's mistakes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Self
+
+from aiosmtplib.errors import SMTPException, SMTPResponseException
+from aiosmtplib.esmtp import parse_esmtp_extensions
+
+from egress.connecting import Timeouts, TlsPolicy, connect, opportunistic_context
+from egress.core.mx import MxTarget
+from egress.core.wire import envelope_commands, greeting_command, wire_form
+from egress.pipelined import PipelinedProtocol, Step, first_unlike
+from mailroom.domain.reply import Phase, SmtpReply
+
+__all__ = ["Session", "Timeouts", "TlsPolicy"]
+
+MAX_TEXT = 2000  # characters of a reply that are worth keeping
+_TAIL = 65_536  # octets written together with the final dot
+_MAIL_STEPS = (2, 2, 354)
+
+
+class Session:
+    """An open session. One transaction at a time; replies are data."""
+
+    def __init__(self, protocol: PipelinedProtocol, target: MxTarget, timeouts: Timeouts) -> None:
+        """Use `open` instead."""
+        self._protocol = protocol
+        self._timeouts = timeouts
+        self._busy = False
+        self._open_transaction = False  # the next MAIL needs an RSET in front
+        self.target = target
+        self.extensions: dict[str, str] = {}
+        self.tls = False
+        self.tls_broken = False  # STARTTLS failed on this host: try plain first next time
+        self.transactions = 0
+        self.stale = False
+
+    @classmethod
+    async def open(
+        cls,
+        target: MxTarget,
+        *,
+        ehlo_name: str,
+        source_address: str | None,
+        tls: TlsPolicy,
+        timeouts: Timeouts,
+        connect_timeout: float,
+    ) -> Self | SmtpReply:
+        """Connect to `target` from `source_address` and greet; `connect_timeout` in seconds.
+
+        Returns the session, or the reply (or absence of one) that prevented it. A failed TLS
+        handshake leads to one more connection without TLS, and `tls_broken` on its session.
+        """
+        hello = greeting_command("EHLO", ehlo_name), greeting_command("HELO", ehlo_name)
+        protocol = await connect(target, source_address, timeouts, connect_timeout)
+        if isinstance(protocol, SmtpReply):
+            return protocol
+        session = cls(protocol, target, timeouts)
+        try:
+            refusal = await session._greet(*hello, tls)
+        except BaseException:
+            protocol.abort()
+            raise
+        if refusal is None:
+            return session
+        protocol.farewell(timeouts.quit)
+        if not session.tls_broken:
+            return _bounded(refusal)
+        plain = await cls.open(
+            target,
+            ehlo_name=ehlo_name,
+            source_address=source_address,
+            tls=TlsPolicy.NEVER,
+            timeouts=timeouts,
+            connect_timeout=connect_timeout,
+        )
+        if isinstance(plain, Session):
+            plain.tls_broken = True
+        return plain
+
+    @property
+    def usable(self) -> bool:
+        """Say whether another transaction may be tried."""
+        return self._protocol.is_connected and self._protocol.in_step and not self._busy
+
+    async def transact(
+        self,
+        return_path: str,
+        recipient: str,
+        message: bytes,
+        *,
+        before_dot: Callable[[], Awaitable[None]],
+        after_dot: Callable[[], None] = lambda: None,
+    ) -> SmtpReply:
+        """Offer `message` to one recipient; return the reply that decided.
+
+        `before_dot` is awaited once, directly before the octets with the final dot are written,
+        and not at all if the server refused before. If it raises, nothing more is sent, the
+        connection is closed and the exception goes on. `after_dot` is called when they are written
+        and no reply has been read. Only after the dot was written can a
+        reply of phase "." be missing (code 0): then the message may have been taken.
+
+        `stale` is set if a kept connection turned out to be dead before any reply: nothing was
+        taken, so the caller may try at once on another one. Raises ValueError for a message
+        with bare CR or LF or an address that cannot stand in a command.
+        """
+        if self._busy:
+            raise RuntimeError("a session carries one transaction at a time")
+        commands = envelope_commands(return_path, recipient, message, self.extensions)
+        if isinstance(commands, SmtpReply):
+            return commands
+        wire = wire_form(message)
+        self._busy = True
+        try:
+            refusal = await self._offer(*commands)
+            reply = refusal or await self._send_body(wire, before_dot, after_dot)
+        except BaseException:
+            self._protocol.abort()
+            raise
+        finally:
+            self._busy = False
+        self.stale = self.transactions > 0 and reply.code == 0 and reply.phase == Phase.MAIL
+        self.transactions += 1
+        if reply.code == 503 or (reply is not refusal and reply.phase != Phase.DOT):
+            self._protocol.abort()  # out of step with the server
+        return _bounded(reply)
+
+    def farewell(self) -> None:
+        """Say QUIT and hang up when it is answered. Returns at once."""
+        self._protocol.farewell(self._timeouts.quit)
+
+    async def close(self) -> None:
+        """Say QUIT, wait for the answer, hang up."""
+        self.farewell()
+        await self._protocol.lost
+
+    async def _greet(self, ehlo: bytes, helo: bytes, tls: TlsPolicy) -> SmtpReply | None:
+        banner = (await self._protocol.outcome(self._protocol.greeting))[0]
+        if banner.code // 100 != 2 or not self._protocol.in_step:
+            return banner if banner.code // 100 != 2 else _broken(Phase.BANNER)
+        refusal = await self._hello(ehlo, helo)
+        if refusal or tls is TlsPolicy.NEVER or "starttls" not in self.extensions:
+            return refusal
+        refusal = await self._start_tls()
+        if refusal or not self.tls:
+            return refusal
+        self.extensions = {}  # RFC 3207 section 4.2: forget what plain text told
+        refusal = await self._hello(ehlo, helo)
+        # With TLS 1.3 a server that rejects the handshake shows it only at the first read.
+        self.tls_broken = refusal is not None and refusal.code == 0
+        return refusal
+
+    async def _hello(self, ehlo: bytes, helo: bytes) -> SmtpReply | None:
+        step = Step(Phase.EHLO, self._timeouts.ehlo)
+        (reply,) = await self._protocol.exchange(ehlo, step)
+        if reply.code // 100 == 2:
+            self.extensions = parse_esmtp_extensions(reply.text)[0]
+        elif reply.code // 100 == 5 and self.usable:
+            (fallback,) = await self._protocol.exchange(helo, step)
+            reply = fallback if fallback.code else reply
+        if reply.code // 100 != 2:
+            return reply
+        return None if self._protocol.in_step else _broken(Phase.EHLO)
+
+    async def _start_tls(self) -> SmtpReply | None:
+        try:
+            await self._protocol.start_tls(
+                opportunistic_context(),
+                server_hostname=self.target.host,
+                timeout=self._timeouts.starttls,
+            )
+        except SMTPResponseException as refusal:
+            if refusal.code > 0 and self.usable:
+                return None  # "not now": go on in plain text
+            trouble: Exception = refusal
+        except (SMTPException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            trouble = error
+        else:
+            self.tls = True
+            return None
+        self.tls_broken = True
+        self._protocol.abort()
+        return SmtpReply(0, f"TLS handshake failed: {trouble}", Phase.STARTTLS)
+
+    async def _offer(self, mail: bytes, rcpt: bytes) -> SmtpReply | None:
+        """Send the envelope; return None when the server waits for the message."""
+        if self._open_transaction:
+            mail = b"RSET\r\n" + mail  # costs no round trip of its own when pipelined
+        waits = self._timeouts
+        reset = [Step(Phase.MAIL, waits.mail)] if self._open_transaction else []
+        steps = [Step(Phase.MAIL, waits.mail), Step(Phase.RCPT, waits.rcpt)]
+        steps.append(Step(Phase.DATA, waits.data))
+        pipelining = "pipelining" in self.extensions
+        if pipelining:
+            replies = await self._protocol.exchange(mail + rcpt + b"DATA\r\n", *reset, *steps)
+        else:
+            replies = await self._one_by_one((mail, rcpt, b"DATA\r\n"), reset, steps)
+        if reset and first_unlike(replies[:1], (2,)):
+            self._protocol.abort()
+            return SmtpReply(0, f"no clean state to start from: {replies[0]}", Phase.MAIL)
+        self._open_transaction = True
+        replies = replies[len(reset) :]
+        refusal = first_unlike(replies, _MAIL_STEPS)
+        if refusal is None and not self._protocol.in_step:
+            return _broken(Phase.DATA)
+        if refusal is not None and len(replies) == 3 and replies[2].code == 354:
+            await self._empty_message(replies)
+        elif refusal is not None and refusal.phase == Phase.DATA and refusal.code // 100 in (2, 3):
+            self._protocol.abort()  # no telling whether it now reads lines as text or commands
+        return refusal
+
+    async def _one_by_one(
+        self, commands: tuple[bytes, ...], reset: list[Step], steps: list[Step]
+    ) -> list[SmtpReply]:
+        """Send each command after the reply to the one before; stop at the first refusal."""
+        lines = [each for line in commands for each in line.splitlines(keepends=True)]
+        replies: list[SmtpReply] = []
+        for line, step in zip(lines, reset + steps, strict=True):
+            replies += await self._protocol.exchange(line, step)
+            wanted = (2,) * len(reset) + _MAIL_STEPS
+            if first_unlike(replies, wanted) or not self._protocol.in_step:
+                break
+        return replies
+
+    async def _empty_message(self, replies: list[SmtpReply]) -> None:
+        """Get out of a DATA that the server granted although it refused the envelope.
+
+        A lone dot, as RFC 2920 section 3.1 asks for; unless a recipient stands, who would then
+        get an empty message.
+        """
+        if replies[1].code // 100 == 2 or not self._protocol.in_step:
+            self._protocol.abort()
+            return
+        await self._protocol.exchange(b".\r\n", Step(Phase.DOT, self._timeouts.data))
+
+    async def _send_body(
+        self,
+        wire: bytes,
+        before_dot: Callable[[], Awaitable[None]],
+        after_dot: Callable[[], None],
+    ) -> SmtpReply:
+        protocol = self._protocol
+        done = protocol.expect(Step(Phase.DOT, self._timeouts.dot))  # it may object half-way
+        head, tail = wire[:-_TAIL], wire[-_TAIL:]
+        for start in range(0, len(head), _TAIL):
+            protocol.write(head[start : start + _TAIL])
+            if not await protocol.drain(self._timeouts.block) or done.done():
+                return self._before_the_dot(done)
+        await before_dot()
+        if done.done() or not protocol.is_connected:
+            return self._before_the_dot(done)
+        protocol.write(tail)
+        after_dot()
+        protocol.arm()
+        (reply,) = await protocol.outcome(done)
+        self._open_transaction = reply.code == 0
+        return reply
+
+    def _before_the_dot(self, done: asyncio.Future[list[SmtpReply]]) -> SmtpReply:
+        """Tell what stopped the message before its end was sent: it cannot have been taken."""
+        early = done.result()[0] if done.done() else SmtpReply(0, "", Phase.DATA)
+        if early.code // 100 in (4, 5):
+            return replace(early, phase=Phase.DATA)
+        return SmtpReply(0, early.text or "connection lost within the message", Phase.DATA)
+
+
+def _broken(phase: Phase) -> SmtpReply:
+    return SmtpReply(0, "the server sent more replies than it was asked for", phase)
+
+
+def _bounded(reply: SmtpReply) -> SmtpReply:
+    return reply if len(reply.text) <= MAX_TEXT else replace(reply, text=reply.text[:MAX_TEXT])

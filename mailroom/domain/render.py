@@ -1,0 +1,97 @@
+"""One recipient's copy of a message: tracking, identifying headers, nothing else touched.
+
+Deterministic for a delivery, so that a copy sent again after a lost reply is the same message:
+same Message-ID, same Date, same links.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from mailroom.domain import headers
+from mailroom.domain.message import DeliveryKey, Server, Submission
+from mailroom.domain.mime import rewrite_message
+from mailroom.domain.tracking_token import TrackingKey, click_token, open_token
+
+PLATFORM = "mailroom"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The copy, ready to be signed, and what tracking changed in it."""
+
+    raw: bytes
+    links: int
+    pixels: int
+    untracked_long: int
+
+
+def render(
+    raw: bytes,
+    *,
+    submission: Submission,
+    key: DeliveryKey,
+    server: Server,
+    token: str,
+    tracking_key: TrackingKey,
+    host: str,
+) -> Rendered:
+    """Return the copy of `raw` (CRLF) for delivery `key`.
+
+    `token` is Postal's 16-character message token; `host` names the right side of a Message-ID
+    that the author left out (RFC 6409 section 8.3).
+    """
+    link, pixel = _trackers(server, key, tracking_key)
+    rewritten = rewrite_message(_without_bcc(raw), link=link, pixel=pixel)
+    block, _ = headers.split(rewritten.raw)
+    present = {field.name for field in headers.fields(block)}
+    added = _added_headers(submission, key, server, token, host, present)
+    return Rendered(
+        added + rewritten.raw, rewritten.links, rewritten.pixels, rewritten.untracked_long
+    )
+
+
+def _trackers(
+    server: Server, key: DeliveryKey, tracking_key: TrackingKey
+) -> tuple[Callable[[str], str] | None, str | None]:
+    tracking = server.tracking
+    if tracking is None:
+        return None, None
+    base, place = tracking.base_url, (key.server, key.number, key.index)
+
+    def link(url: str) -> str:
+        token = click_token(tracking_key, server=place[0], number=place[1], index=place[2], url=url)
+        return f"{base}/c/{token}"
+
+    seen = open_token(tracking_key, server=place[0], number=place[1], index=place[2])
+    return (link if tracking.clicks else None), (f"{base}/o/{seen}" if tracking.opens else None)
+
+
+def _without_bcc(raw: bytes) -> bytes:
+    """Drop Bcc fields: RFC 5322 section 3.6.3 leaves that to whoever submits; people forget."""
+    block, rest = headers.split(raw)
+    spans = [(f.start, f.end) for f in headers.fields(block) if f.name == "bcc"]
+    if not spans:
+        return raw
+    for start, end in reversed(spans):
+        block = block[:start] + block[end:]
+    return block + rest
+
+
+def _added_headers(
+    submission: Submission,
+    key: DeliveryKey,
+    server: Server,
+    token: str,
+    host: str,
+    present: set[str],
+) -> bytes:
+    lines = [f"X-Postal-MsgID: {token}"]
+    if "feedback-id" not in present:
+        # Google's form: up to four fields, the last one the sender that every mail shares.
+        lines.append(f"Feedback-ID: {submission.source}:{server.token}:{key.server}:{PLATFORM}")
+    if "message-id" not in present:
+        lines.append(f"Message-ID: <{key}@{host}>")
+    if "date" not in present:
+        lines.append(f"Date: {formatdate(submission.accepted_at, usegmt=False)}")
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")

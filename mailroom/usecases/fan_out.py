@@ -1,0 +1,111 @@
+"""Turn an event into the webhook calls that tell of it, in Postal's words."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from mailroom.domain.event import Event
+from mailroom.domain.message import EPOCH, DeliveryKey, Webhook
+from mailroom.domain.postal_words import delivery_entry, message_object, webhook_event
+from mailroom.domain.token import message_token
+from mailroom.ports import Clock, Directory, Json, Ledger, Notification
+
+_NAMESPACE = UUID("5b0a4c52-2f0a-4b0e-9d0c-6d2f0a7e3c11")  # of our uuids and no others
+_SETTLING_SECONDS = 3600.0
+_ATTEMPT_KEYS = ("status", "details", "output", "sent_with_ssl", "timestamp", "time")
+
+
+class MessageUnseenError(Exception):
+    """The message of a young event cannot be read yet; look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutPorts:
+    """The world `fan_out` needs. `token_secret` yields the platform's current token key."""
+
+    directory: Directory
+    ledger: Ledger
+    clock: Clock
+    token_secret: Callable[[], bytes]
+
+
+def fan_out(event: Event, ports: FanOutPorts) -> Sequence[Notification]:
+    """Return the calls to queue for `event`: one for each webhook that wants it.
+
+    The same event gives calls with the same uuids and bodies each time. Empty too when the
+    message is past its retention: there is nothing left to tell about it. Raises
+    MessageUnseenError when it should be readable but is not.
+    """
+    name = _name(event)
+    wanting = [
+        webhook
+        for webhook in ports.directory.webhooks(event.key.server)
+        if not webhook.events or name in webhook.events
+    ]
+    if not wanting:
+        return []
+    payload = _payload(event, ports)
+    if payload is None:
+        return []
+    now = ports.clock.now()
+    return [_notification(event, name, payload, webhook, now) for webhook in wanting]
+
+
+def _name(event: Event) -> str:
+    return webhook_event(event.type, final=event.attempt is not None and event.attempt.final)
+
+
+def _payload(event: Event, ports: FanOutPorts) -> Json | None:
+    submission = ports.ledger.submission(event.key.server, event.key.number)
+    delivery = ports.ledger.delivery(event.key)
+    if submission is None or delivery is None:
+        if event.at - _accepted_at(event.key) < _SETTLING_SECONDS:
+            raise MessageUnseenError(str(event.key))
+        return None
+    secret = ports.token_secret()
+    message = message_object(submission, delivery, message_token(event.key, secret))
+    return {"message": message, **_particulars(event, secret)}
+
+
+def _particulars(event: Event, secret: bytes) -> Json:
+    if event.view is None:
+        entry = delivery_entry(event)
+        return {key: entry[key] for key in _ATTEMPT_KEYS}
+    seen = {"ip_address": event.view.ip_address, "user_agent": event.view.user_agent}
+    if not event.view.url:
+        return seen
+    return {"url": event.view.url, "token": _link_token(event, secret), **seen}
+
+
+def _link_token(event: Event, secret: bytes) -> str:
+    """Return what Postal has per link: 16 characters, the same for each click of it."""
+    url = event.view.url if event.view else ""
+    digest = hmac.digest(secret, f"link:{event.key} {url}".encode(), hashlib.sha256)
+    return base64.b32encode(digest[:10]).decode()
+
+
+def _notification(
+    event: Event, name: str, payload: dict[str, Any], webhook: Webhook, now: float
+) -> Notification:
+    uuid = str(uuid5(_NAMESPACE, f"{event.id} {webhook.id}"))
+    # The event's own time, not the time of queueing: a repeat must have the same octets.
+    envelope = {"event": name, "timestamp": event.at, "payload": payload, "uuid": uuid}
+    return Notification(
+        uuid=uuid,
+        server=webhook.server,
+        webhook=webhook.id,
+        url=webhook.url,
+        event=name,
+        body=json.dumps(envelope),
+        attempt=0,
+        first_at=now,
+    )
+
+
+def _accepted_at(key: DeliveryKey) -> float:
+    return EPOCH + (key.number >> 13)

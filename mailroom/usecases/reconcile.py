@@ -1,0 +1,169 @@
+"""Find what nobody works on any more, and put it back on the belt.
+
+Queues, hosts and hand-overs may all fail; this is why none of it loses mail. Each function looks
+after one thing and is safe to repeat.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mailroom.domain.lifecycle import CLAIMABLE, State
+from mailroom.domain.message import EPOCH, Delivery, DeliveryKey, ServerId, WakeUp
+from mailroom.domain.retry import RetryPolicy
+from mailroom.domain.settlement import Settlement, expire, lose_claim
+from mailroom.ports import DueWork, Lane, Ledger
+from mailroom.usecases.accept import WATCH_SECONDS
+
+LONGEST_WATCH = 3600.0
+COMMIT_SECONDS = 3600.0  # how long a hand-in may take before its rows are garbage
+GRACE_SECONDS = 600.0  # between two wake-ups of the same due delivery
+HORIZON_SECONDS = 60.0  # how far ahead a tick looks: until the next one
+_MAX_DELAY = 900
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilePorts:
+    """The world of the scheduler, plugged in once per process."""
+
+    work: DueWork
+    ledger: Ledger
+    lane: Lane
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def shortened(self, seconds: float, *, least: float) -> float:
+        """Return `seconds` as this deployment counts them, at least `least`."""
+        return max(least, seconds / self.retry.divisor)
+
+
+def look_after(
+    server: ServerId, number: int, was: float, *, now: float, ports: ReconcilePorts
+) -> Counter[str]:
+    """See that a watched submission is on its way; return what was done, counted.
+
+    Its watch row goes only when every delivery is final or in the due index. Raises
+    HandOverError, the row untouched, if the lane refuses.
+    """
+    submission = ports.ledger.submission(server, number)
+    if submission is None:
+        return _uncommitted(server, number, was, now, ports)
+    done: Counter[str] = Counter()
+    waiting = [
+        delivery
+        for delivery in ports.ledger.deliveries(server, number)
+        if not _at_rest(delivery, now, ports, done)
+    ]
+    queued = [delivery for delivery in waiting if delivery.state is State.QUEUED]
+    if queued:
+        ports.lane.send(map(_wake_up, queued))
+        done["woken"] += len(queued)
+    if not waiting:
+        ports.work.unwatch(server, number, was)
+        return done + Counter(unwatched=1)
+    ports.work.rewatch(server, number, was, _next_look(now, submission.accepted_at, ports))
+    return done + Counter(rewatched=1)
+
+
+def _at_rest(delivery: Delivery, now: float, ports: ReconcilePorts, done: Counter[str]) -> bool:
+    """Say whether something else than the watch row will bring `delivery` forward."""
+    match delivery.state:
+        case State.QUEUED if delivery.expires_at <= now:
+            return _settled(delivery, expire(delivery, now=now), ports, done, "expired")
+        case State.ATTEMPTING if _claim_is_over(delivery, now):
+            lost = lose_claim(delivery, now=now, policy=ports.retry)
+            return _settled(delivery, lost, ports, done, "lost_claims")
+        case State.DEFERRED if delivery.due_at is None:
+            return ports.work.postpone(delivery, now)
+        case state:
+            return state not in (State.QUEUED, State.ATTEMPTING)
+
+
+def _uncommitted(
+    server: ServerId, number: int, was: float, now: float, ports: ReconcilePorts
+) -> Counter[str]:
+    reserved_at = EPOCH + (number >> 13)
+    if now - reserved_at < ports.shortened(COMMIT_SECONDS, least=60.0):
+        again = now + ports.shortened(60.0, least=2.0)
+        ports.work.rewatch(server, number, was, again)
+        return Counter(uncommitted=1)
+    for delivery in ports.ledger.deliveries(server, number):
+        ports.work.discard(delivery.key)
+    ports.work.unwatch(server, number, was)
+    return Counter(discarded=1)
+
+
+def _next_look(now: float, accepted_at: float, ports: ReconcilePorts) -> float:
+    """Look again after as long as the message is old: soon at first, then ever more rarely."""
+    least = ports.shortened(WATCH_SECONDS, least=1.0)
+    most = ports.shortened(LONGEST_WATCH, least=1.0)
+    return now + min(most, max(least, now - accepted_at))
+
+
+def bring_due(keys: Iterable[DeliveryKey], *, now: float, ports: ReconcilePorts) -> Counter[str]:
+    """Wake egress for the deliveries whose time has come; return what was done, counted.
+
+    Each due time moves on by a grace, so that the next tick does not wake them again unless
+    nobody came. Raises HandOverError if the lane refuses; what is left stays due.
+    """
+    done: Counter[str] = Counter()
+    ready: dict[int, list[Delivery]] = {}
+    for key in keys:
+        delivery = ports.ledger.delivery(key)
+        if delivery is None or delivery.due_at is None:
+            done["stale"] += 1  # the index lags behind the table
+        elif delivery.expires_at <= now and delivery.state in CLAIMABLE:
+            _settled(delivery, expire(delivery, now=now), ports, done, "expired")
+        elif delivery.state is State.ATTEMPTING:
+            _bring_claimed(delivery, now, ports, done)
+        elif delivery.state in CLAIMABLE:
+            # Rounded up, or the wake-up would come before the time it is for.
+            delay = math.ceil(max(0.0, delivery.due_at - now))
+            ready.setdefault(min(_MAX_DELAY, delay), []).append(delivery)
+        else:
+            done["stale"] += 1
+    for delay, deliveries in ready.items():
+        _wake_due(deliveries, delay, now, ports)
+        done["woken"] += len(deliveries)
+    return done
+
+
+def _wake_due(
+    deliveries: Sequence[Delivery], delay: int, now: float, ports: ReconcilePorts
+) -> None:
+    ports.lane.send(map(_wake_up, deliveries), delay=delay)
+    later = now + delay + ports.shortened(GRACE_SECONDS, least=5.0)
+    for delivery in deliveries:
+        ports.work.postpone(delivery, later)
+
+
+def _bring_claimed(
+    delivery: Delivery, now: float, ports: ReconcilePorts, done: Counter[str]
+) -> None:
+    if _claim_is_over(delivery, now):
+        lost = lose_claim(delivery, now=now, policy=ports.retry)
+        _settled(delivery, lost, ports, done, "lost_claims")
+    else:
+        ports.work.postpone(delivery, (delivery.claim_until or now) + 1.0)
+        done["claimed"] += 1
+
+
+def _claim_is_over(delivery: Delivery, now: float) -> bool:
+    return delivery.claim_until is None or delivery.claim_until <= now
+
+
+def _settled(
+    before: Delivery,
+    settlement: Settlement,
+    ports: ReconcilePorts,
+    done: Counter[str],
+    what: str,
+) -> bool:
+    """Settle unless somebody was quicker; then look again another time."""
+    settled = ports.work.settle(before, settlement.after, settlement.event)
+    done[what if settled else "overtaken"] += 1
+    return settled
+
+
+def _wake_up(delivery: Delivery) -> WakeUp:
+    return WakeUp(delivery.key, delivery.generation, delivery.recipient)
