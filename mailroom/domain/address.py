@@ -6,12 +6,14 @@ from dataclasses import dataclass
 MAX_LOCAL = 64  # octets, RFC 5321 section 4.5.3.1.1
 MAX_ADDRESS = 254  # octets, RFC 5321 section 4.5.3.1.3 less the angle brackets
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+"
+# Beyond ASCII (RFC 6531) all but the C1 controls and the halves of surrogate pairs, which JSON
+# can spell and UTF-8 cannot.
+_BEYOND = r"\u00a1-\ud7ff\ue000-\U0010ffff"
+_ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\-{_BEYOND}]+"
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
 _QUOTED = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*"\Z')
 _LABEL = re.compile(
-    r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]{0,61}"
-    r"[A-Za-z0-9\u0080-\U0010ffff])?\Z"
+    rf"[A-Za-z0-9{_BEYOND}](?:[A-Za-z0-9_\-{_BEYOND}]{{0,61}}[A-Za-z0-9{_BEYOND}])?\Z"
 )
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -114,8 +116,10 @@ def _mailbox(text: str) -> tuple[str, Address]:
     text = text.strip()
     if not text.endswith(">"):
         return "", parse_address(text)
-    name, _, bare = text[:-1].rpartition("<")
+    name, opened, bare = text[:-1].rpartition("<")
     name = name.strip()
+    if not opened:
+        raise MalformedAddressError("a bracket is closed that was not opened")
     if not _PHRASE.match(name):
         raise MalformedAddressError("the display name has characters that must be quoted")
     if name.startswith('"'):

@@ -1,6 +1,6 @@
 """Facts about deliveries, in the past tense, as they travel from table to webhook."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -101,4 +101,8 @@ def load_event(stored: dict[str, Any]) -> Event:
 
 
 def _known(stored: dict[str, Any], shape: "type[AttemptFacts] | type[ViewFacts]") -> dict[str, Any]:
-    return {field.name: stored[field.name] for field in fields(shape) if field.name in stored}
+    return {
+        field.name: stored[field.name]
+        for field in fields(shape)
+        if field.name in stored or field.default is MISSING
+    }

@@ -7,12 +7,13 @@ rendering need only names, raw values and where they stand.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 
 MAX_HEADER_LINES = 2_000
 MAX_HEADER_OCTETS = 512 * 1024
 MAX_NESTING = 100
+MAX_DECODED = 4_000  # octets of a value whose encoded words are decoded
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r]|\r(?!\n)|\r\n[ \t])*)(?:\r\n|\Z)")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
@@ -22,6 +23,7 @@ _MULTIPART = re.compile(
     rb"(?:\"((?:[^\"\\\r]|\\.){1,200})\"|([^\s;\"]{1,200}))",
     re.IGNORECASE | re.MULTILINE,
 )
+_CLOSING = re.compile(rb"\r\n--([^\r\n]{1,200})--[ \t]*(?=\r\n|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,18 @@ class Field:
 
     @property
     def text(self) -> str:
-        """The value with encoded words decoded (RFC 2047); damaged ones stay as they are."""
+        """The value with encoded words decoded (RFC 2047); damaged or long ones stay as they are.
+
+        Always text that UTF-8 can write, whatever charset the words claim.
+        """
         raw = self.value.decode("utf-8", "replace")
-        try:
-            return str(make_header(decode_header(raw)))
-        except (HeaderParseError, LookupError, UnicodeError, ValueError):
+        if len(self.value) > MAX_DECODED:
             return raw
+        try:
+            text = str(make_header(decode_header(raw)))
+        except (MessageError, LookupError, UnicodeError, ValueError):
+            return raw
+        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def to_crlf(raw: bytes) -> bytes:
@@ -92,13 +100,18 @@ def problem_with(raw: bytes) -> str | None:
 
 def _nesting(raw: bytes) -> int:
     """Return how deep multiparts are nested, by the boundaries open at the same time."""
-    openings = {m.start(): m[1] or m[2] for m in _MULTIPART.finditer(raw)}
-    closings = {}
-    for start, boundary in openings.items():
-        end = raw.find(b"\r\n--" + boundary + b"--", start)
-        closings[start] = len(raw) if end < 0 else end
+    openings = [(m.start(), m[1] or m[2]) for m in _MULTIPART.finditer(raw)]
+    # Read once from the end: a search from each opening would take minutes for a hostile message.
+    closings = [(m.start(), m[1]) for m in _CLOSING.finditer(raw)]
+    next_end: dict[bytes, int] = {}
+    ends = []
+    for start, boundary in reversed(openings):
+        while closings and closings[-1][0] > start:
+            end, name = closings.pop()
+            next_end[name] = end
+        ends.append(next_end.get(boundary, len(raw)))
     depth = deepest = 0
-    for _, step in sorted([(s, 1) for s in openings] + [(e, -1) for e in closings.values()]):
+    for _, step in sorted([(s, 1) for s, _ in openings] + [(e, -1) for e in ends]):
         depth += step
         deepest = max(deepest, depth)
     return deepest

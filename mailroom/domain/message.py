@@ -53,7 +53,10 @@ class DeliveryKey:
     def parse(cls, text: str) -> "DeliveryKey":
         """Read what `str(key)` wrote. Raises ValueError for anything else."""
         server, number, index = text.split(".")
-        return cls(ServerId(server), int(number), int(index))
+        key = cls(ServerId(server), int(number), int(index))
+        if str(key) != text:  # int() reads more spellings than str() writes
+            raise ValueError("not the name of a delivery")
+        return key
 
 
 @dataclass(frozen=True, slots=True)

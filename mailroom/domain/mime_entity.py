@@ -95,7 +95,7 @@ def part_spans(raw: bytes, entity: Entity, *, limit: int) -> list[tuple[int, int
     """
     boundary = entity.parameters.get("boundary", "").rstrip(" ")
     encoding = entity.word(b"content-transfer-encoding")
-    if not boundary or False:
+    if not boundary or encoding not in ("", "7bit", "8bit", "binary"):
         return []
     mark = b"--" + boundary.encode("latin-1")
     spans: list[tuple[int, int]] = []

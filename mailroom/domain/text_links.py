@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailroom.domain.html_links import restore_notrack
-from mailroom.domain.tracking_token import MAX_TRACKED_URL, is_too_long, is_trackable
+from mailroom.domain.tracking_token import is_too_long, is_trackable
 
 _RUN = re.compile(
     rb"(?<![a-zA-Z0-9+.-])[hH][tT][tT][pP][sS]?(?P<opt_out>\+(?i:notrack))?://[^\x00-\x20\x7f<>\"]++"
@@ -17,7 +17,6 @@ _FOREIGN_END = re.compile(
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _TRAILING = ".,;:!?'\""
 _PAIRS = {")": "(", "]": "[", "}": "{"}  # each closer with its opener
-_LONGEST_RUN = 4 * MAX_TRACKED_URL  # octets; such a URL cannot be tracked, so its end is moot
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,6 @@ def rewrite_text(
 
 def _url(run: bytes, charset: str) -> tuple[str, int]:
     """Return the URL that `run` begins with, and how many octets of `run` it takes."""
-    if len(run) > _LONGEST_RUN:
-        return run.decode("latin-1"), len(run)
     text = _decoded(run, charset)
     if not text.isascii() and (end := _FOREIGN_END.search(text)):
         text = text[: end.start()]
