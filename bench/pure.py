@@ -1,0 +1,61 @@
+"""Pure decisions, in microseconds a call: they must not be noticed beside a message."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench.machine import describe
+from bench.sample import message
+from mailroom.domain.dkim import body_hash
+from mailroom.domain.headers import fields, problem_with, split
+from mailroom.domain.lifecycle import State
+from mailroom.domain.message import Delivery, DeliveryKey, ServerId
+from mailroom.domain.mime import rewrite_message
+from mailroom.domain.outcome import classify_reply
+from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.retry import RetryPolicy
+from mailroom.domain.settlement import Seen, settle
+from mailroom.domain.tracking_token import TrackingKey, click_token
+from mailroom.domain.verp import VerpKey, return_path
+
+_KEY = DeliveryKey(ServerId("abcdefghij"), 123_456_789, 0)
+_SECRET = b"k" * 32
+
+
+def measure(count: int = 0) -> dict[str, Any]:
+    """Return microseconds a call (CPU, one process), and the machine."""
+    raw = message()
+    reply = SmtpReply(250, "2.0.0 ok", Phase.DOT)
+    waiting = Delivery(_KEY, "a@b.test", State.ATTEMPTING, 0.0, 1e9)
+    tracking, verp = TrackingKey("a", _SECRET), VerpKey("a", _SECRET)
+
+    def link(url: str) -> str:
+        token = click_token(tracking, server=_KEY.server, number=_KEY.number, index=0, url=url)
+        return f"https://track.example/c/{token}"
+
+    def decide() -> None:
+        outcome = classify_reply(reply)
+        settle(waiting, outcome, Seen(), now=1.0, policy=RetryPolicy(), jitter=0.0)
+
+    calls: dict[str, Callable[[], object]] = {
+        "classify_and_settle": decide,
+        "return_path": lambda: return_path(_KEY, domain="rp.example", signer=verp),
+        "examine_header_at_accept": lambda: (problem_with(raw), list(fields(split(raw)[0]))),
+        "rewrite_ten_links_and_pixel": lambda: rewrite_message(
+            raw, link=link, pixel="https://track.example/o/x"
+        ),
+        "dkim_body_hash": lambda: body_hash(raw),
+    }
+    return {
+        "message_octets": len(raw),
+        "cpu_us_per_call": {name: _cpu_us(call, count or 2_000) for name, call in calls.items()},
+        "machine": describe(),
+    }
+
+
+def _cpu_us(call: Callable[[], object], count: int) -> float:
+    call()
+    started = time.process_time()
+    for _ in range(count):
+        call()
+    return round((time.process_time() - started) / count * 1e6, 1)
