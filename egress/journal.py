@@ -7,8 +7,9 @@ a final dot waits for the disk; all that wait at the same time share one fdatasy
 import asyncio
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ class JournalError(Exception):
     """The journal cannot promise anything any more, or belongs to another process."""
 
 
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The two calls everything rests on: write octets to a file (how many went), sync it."""
+
+    write: Callable[[int, bytes], int] = os.write
+    sync: Callable[[int], None] = os.fdatasync
+
+
 class Journal:
     """An append-only file of claims. All methods belong to the loop's thread.
 
@@ -35,7 +44,9 @@ class Journal:
     the system may have dropped the lines, and a later success would mean nothing.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int = 64 * 1024 * 1024, disk: Disk | None = None
+    ) -> None:
         """Open or create the journal at `path`; `replay` then holds what the last life left.
 
         Claims of the last life stay in the file until `settled` is told. Raises JournalError if
@@ -44,6 +55,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._max_bytes = max_bytes
+        self._disk = disk or Disk()
         self._lock = _locked(path.with_name(path.name + ".lock"))
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         self.replay: Replay = replay(lines)
@@ -96,7 +108,7 @@ class Journal:
         if kind is not RecordKind.CLAIM and claim not in self._open.lines:
             raise KeyError(claim)
         try:
-            written = os.write(self._file, line)
+            written = self._disk.write(self._file, line)
         except OSError as error:
             self._broken = error
             self._require_sound()
@@ -116,7 +128,7 @@ class Journal:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                await loop.run_in_executor(self._syncer, os.fdatasync, self._file)
+                await loop.run_in_executor(self._syncer, self._disk.sync, self._file)
             except OSError as error:
                 self._broken = error
             for waiter in batch:

@@ -86,7 +86,7 @@ class DueWork(Protocol):
     """What the scheduler finds to do, and how it writes down that it did."""
 
     def watched(self, now: float, limit: int) -> Sequence[tuple[ServerId, int, float]]:
-        """Return up to `limit` submissions (server, number, due_at) due at `now`."""
+        """Return the earliest `limit` submissions (server, number, due_at) due at `now`."""
 
     def rewatch(self, server: ServerId, number: int, was: float, due_at: float) -> None:
         """Move a watched submission to a later time."""
@@ -95,7 +95,7 @@ class DueWork(Protocol):
         """Stop watching a submission."""
 
     def due(self, now: float, limit: int) -> Sequence[DeliveryKey]:
-        """Return up to `limit` deferred deliveries whose time has come."""
+        """Return the earliest `limit` deferred deliveries whose time has come."""
 
     def postpone(self, delivery: Delivery, due_at: float) -> bool:
         """Move `due_at` of an unclaimed delivery; False if it has changed meanwhile."""

@@ -36,7 +36,6 @@ class Batcher(Generic[Ask, Answer]):
         if len(self._tasks) < self._slots:
             task = asyncio.create_task(self._work(), name="batch")
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
         return await future
 
     async def drain(self) -> None:
@@ -46,10 +45,17 @@ class Batcher(Generic[Ask, Answer]):
 
     async def _work(self) -> None:
         await asyncio.sleep(0)  # lets everything that is ready in this round of the loop ask too
+        try:
+            await self._send_all()
+        finally:
+            # Here and not in a callback: who asks between the two would wait for nobody.
+            self._tasks.discard(asyncio.current_task())
+
+    async def _send_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
             try:
-                answers = await self._send([ask for ask, _ in batch])
+                answers = await self._answers([ask for ask, _ in batch])
             except Exception as error:  # noqa: BLE001 - handed to each asker, who decides
                 answers = []
                 for _, future in batch:
@@ -58,3 +64,9 @@ class Batcher(Generic[Ask, Answer]):
             for (_, future), answer in zip(batch, answers, strict=False):
                 if not future.done():
                     future.set_result(answer)
+
+    async def _answers(self, asks: Sequence[Ask]) -> Sequence[Answer]:
+        answers = await self._send(asks)
+        if len(answers) != len(asks):  # no telling whose is missing, and nobody may wait for ever
+            raise RuntimeError(f"{len(asks)} asks got {len(answers)} answers")
+        return answers

@@ -1,5 +1,6 @@
 """Raw messages from S3, kept in memory by key up to a number of octets."""
 
+import asyncio
 import zlib
 from collections import OrderedDict
 from typing import Any
@@ -22,6 +23,7 @@ class HostBodies:
         self._keep = keep_octets
         self._held = 0
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._fetching: dict[str, asyncio.Future[bytes]] = {}
 
     async def get(self, body: BodyRef) -> bytes:
         """Return the raw message. Raises BodyGoneError if it is gone."""
@@ -31,7 +33,16 @@ class HostBodies:
         if key in self._bodies:
             self._bodies.move_to_end(key)
             return self._bodies[key]
-        raw = await self._fetch(key)
+        # Recipients of one message come together: the first fetches, the others wait for it.
+        if key not in self._fetching:
+            self._fetching[key] = asyncio.ensure_future(self._fetched(key))
+        return await asyncio.shield(self._fetching[key])
+
+    async def _fetched(self, key: str) -> bytes:
+        try:
+            raw = await self._fetch(key)
+        finally:
+            del self._fetching[key]
         self._bodies[key] = raw
         self._held += len(raw)
         while self._held > self._keep and len(self._bodies) > 1:

@@ -84,10 +84,10 @@ class Deliveries:
             _n(ask.wake_up.generation),
             *(_s(state) for state in sorted(CLAIMABLE)),
         )
-        if not _applied(answer):
-            return None
-        item = answer.get("Item") or await self._get(*_texts(key))
-        return _delivery(item) if item else None
+        item = answer.get("Item") if _applied(answer) else None
+        delivery = _delivery(item) if item else await self.get(key)
+        # A refusal may be the echo of our own claim whose first answer was lost on the way.
+        return delivery if delivery and delivery.claim == ask.claim else None
 
     async def settle(self, claim: str, after: Delivery, event: Event) -> bool:
         """Write the verdict with its event; False if the claim is not ours any more."""

@@ -96,5 +96,5 @@ def _outcomes(count: int, answer: dict[str, Any]) -> list[bool]:
 def _received(message: dict[str, Any]) -> Received:
     try:
         return Received(message["ReceiptHandle"], load_wake_up(message["Body"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Received(message["ReceiptHandle"], None)

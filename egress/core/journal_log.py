@@ -64,7 +64,7 @@ class OpenClaims:
     def note(self, kind: RecordKind, claim: str, line: bytes) -> None:
         """Follow one written line. Raises KeyError for a claim that is not open."""
         if kind is RecordKind.CLAIM:
-            self.lines[claim] = [line]
+            self.lines.setdefault(claim, []).append(line)  # a repeat must not hide a dot
         elif kind is RecordKind.SETTLED:
             del self.lines[claim]
         else:

@@ -7,6 +7,7 @@ the receiver may have the message) and the verdict. A crash between any two of t
 by `recovery.py`.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from typing import Protocol
 from egress.aws.deliveries import ClaimAsk
 from egress.core.journal_log import ClaimRecord
 from egress.core.mx import MxAnswer
-from egress.journal import Journal
+from egress.journal import Journal, JournalError
 from egress.sender.copies import Copier, Copy, NotCommittedError
 from egress.sender.exchange import Exchange, Exchanged
 from egress.sender.faults import Faults, Moment
@@ -24,7 +25,7 @@ from mailroom.domain.event import Event, dump_event
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery, DeliveryKey, WakeUp
 from mailroom.domain.outcome import classify_reply
-from mailroom.domain.reply import SmtpReply
+from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
 from mailroom.domain.settlement import Seen, Settlement, settle
 
@@ -99,23 +100,29 @@ async def claim(wake_up: WakeUp, desk: Desk) -> Delivery | None:
 async def attempt(delivery: Delivery, desk: Desk) -> None:
     """Carry out a claimed delivery and record what came of it.
 
-    Never leaves a claim open, except by dying: trouble of our own before the dot gives it back.
+    Never leaves a claim open, except by dying: trouble of our own before the dot gives it back,
+    trouble after it is a lost reply.
     """
     started = desk.monotonic()
+    dotted = asyncio.Event()
     try:
-        exchanged = await _deliver(delivery, desk, started)
+        exchanged = await _deliver(delivery, desk, started, dotted)
     except NotCommittedError:
         await give_back(delivery, desk, wake_after=None)
         return
-    except Exception:
+    except Exception as trouble:
         log.exception("attempt given up", extra={"delivery": str(delivery.key)})
-        await give_back(delivery, desk, wake_after=30.0 / desk.policy.divisor)
-        return
+        if not dotted.is_set():
+            await give_back(delivery, desk, wake_after=30.0 / desk.policy.divisor)
+            return
+        exchanged = Exchanged(SmtpReply(0, f"trouble of our own: {trouble!r}", Phase.DOT))
     desk.faults.reach(Moment.AFTER_REPLY)
     await record(delivery, exchanged, desk.monotonic() - started, desk)
 
 
-async def _deliver(delivery: Delivery, desk: Desk, started: float) -> Exchanged:
+async def _deliver(
+    delivery: Delivery, desk: Desk, started: float, dotted: asyncio.Event
+) -> Exchanged:
     copy = await desk.copier.copy(delivery)
     if isinstance(copy, SmtpReply):
         return Exchanged(copy)
@@ -127,6 +134,7 @@ async def _deliver(delivery: Delivery, desk: Desk, started: float) -> Exchanged:
         if desk.monotonic() - started > LAST_START:
             raise TimeoutError("the claim is too old to start a transaction with it")
         await desk.journal.dot(id_)
+        dotted.set()
 
     return await desk.exchange(
         answer,
@@ -148,7 +156,10 @@ async def record(delivery: Delivery, exchanged: Exchanged, seconds: float, desk:
         policy=desk.policy,
         jitter=desk.jitter(),
     )
-    desk.journal.verdict(id_, dump_settlement(settlement))
+    try:
+        desk.journal.verdict(id_, dump_settlement(settlement))
+    except JournalError:
+        log.exception("verdict not in the journal", extra={"delivery": str(delivery.key)})
     await desk.settled(id_, settlement)
     desk.faults.reach(Moment.AFTER_VERDICT)
     log.info("attempt", extra=facts(settlement))

@@ -32,7 +32,7 @@ async def recover(replay: Replay, desk: Desk, reader: Reader) -> None:
     for record in replay.uncertain:
         await _uncertain(record, desk, reader)
     for unrecorded in replay.unrecorded:
-        await _unrecorded(unrecorded, desk)
+        await _unrecorded(unrecorded, desk, reader)
     log.info(
         "recovered",
         extra={
@@ -60,8 +60,16 @@ async def _uncertain(record: ClaimRecord, desk: Desk, reader: Reader) -> None:
     await desk.settled(record.claim, lose_claim(delivery, now=desk.now(), policy=desk.policy))
 
 
-async def _unrecorded(unrecorded: Unrecorded, desk: Desk) -> None:
-    await desk.settled(unrecorded.claim.claim, load_settlement(dict(unrecorded.verdict)))
+async def _unrecorded(unrecorded: Unrecorded, desk: Desk, reader: Reader) -> None:
+    record = unrecorded.claim
+    try:
+        settlement = load_settlement(dict(unrecorded.verdict))
+    except (KeyError, TypeError, ValueError):
+        # Written by another version, say. Not knowing is no reason never to start again.
+        log.exception("verdict unreadable", extra={"claim": record.claim})
+        await _uncertain(record, desk, reader)
+        return
+    await desk.settled(record.claim, settlement)
 
 
 async def _still_ours(record: ClaimRecord, reader: Reader) -> Delivery | None:
@@ -73,7 +81,7 @@ async def _still_ours(record: ClaimRecord, reader: Reader) -> Delivery | None:
 
 
 def load_settlement(stored: dict[str, object]) -> Settlement:
-    """Read what `attempt.dump_settlement` wrote."""
+    """Read what `attempt.dump_settlement` wrote; KeyError, TypeError or ValueError otherwise."""
     after = dict(stored["after"])  # type: ignore[call-overload]  # JSON: a mapping by construction
     after["key"] = DeliveryKey.parse(after["key"])
     after["state"] = State(after["state"])

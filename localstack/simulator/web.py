@@ -20,7 +20,7 @@ from localstack.simulator.verdicts import Verdicts
 from localstack.simulator.webhooks import MAX_BODY, Webhooks
 
 DEFAULT_LIMIT = 100
-MAX_LIMIT = 1_000
+MAX_LIMIT = 10_000
 MAX_FAIL = 1_000
 MAX_NAME = 100
 

@@ -18,8 +18,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from chalice import Chalice
-from chalice.app import Request
+from chalice.app import Chalice, Request
 
 MAX_BODY = 32 * 1024 * 1024  # octets; an app with a smaller limit asks `read_body`
 MAX_QUERY_FIELDS = 1_000

@@ -150,14 +150,16 @@ class DynamoDueWork:
             for row in rows:
                 due_ms, server, number = row.sk.split("#")
                 found.append((ServerId(server), int(number), int(due_ms) / _MS))
-        return found
+        # Each shard gave its earliest; together they may be more than were asked for.
+        return sorted(found, key=lambda watch: watch[2])[:limit]
 
     def rewatch(self, server: ServerId, number: int, was: float, due_at: float) -> None:
         """See DueWork.rewatch. The new row is written before the old one goes."""
         row = self._watches(shard_of(server, number), due_sk(server, number, due_at))
         row.ttl = int(due_at) + 14 * 86_400
         row.save()
-        self.unwatch(server, number, was)
+        if row.sk != due_sk(server, number, was):
+            self.unwatch(server, number, was)
 
     def unwatch(self, server: ServerId, number: int, was: float) -> None:
         """See DueWork.unwatch."""
@@ -165,13 +167,13 @@ class DynamoDueWork:
 
     def due(self, now: float, limit: int) -> Sequence[DeliveryKey]:
         """See DueWork.due."""
-        found: list[DeliveryKey] = []
+        found: list[DeliveryRow] = []
         for shard in self._shards:
-            rows = self._tables.delivery.query(
+            found += self._tables.delivery.query(
                 shard, self._tables.delivery.due_at <= _ms(now), index_name="due", limit=limit
             )
-            found += [read_delivery_key(row.pk, row.sk) for row in rows]
-        return found
+        found.sort(key=lambda row: row.due_at)
+        return [read_delivery_key(row.pk, row.sk) for row in found[:limit]]
 
     def postpone(self, delivery: Delivery, due_at: float) -> bool:
         """See DueWork.postpone."""

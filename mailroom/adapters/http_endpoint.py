@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -68,27 +68,19 @@ class HttpEndpoint:
         addresses = self._checked(host, port)
         deadline = monotonic() + self._timeout
         connection = _connection(target.scheme, host, port)
+        peer = self._connected(addresses, port, deadline)
         try:
-            connection.sock = self._connected(addresses, port, deadline)
-            with _cut_off(connection, deadline) as late:
-                try:
-                    if target.scheme == "https":
-                        self._secure(connection, host)
-                    return _exchanged(connection, _path(target), body, headers)
-                except (OSError, http.client.HTTPException, ValueError):
-                    if late.is_set():
-                        raise TimeoutError from None
-                    raise
+            if target.scheme == "https":
+                # No handshake yet: the deadline must be able to cut it short too.
+                peer = self._tls.wrap_socket(
+                    peer, server_hostname=host, do_handshake_on_connect=False
+                )
+            connection.sock = peer
+            with _cut_off(peer, deadline):
+                return _exchanged(connection, _path(target), body, headers)
         finally:
             connection.close()
-
-    def _secure(self, connection: http.client.HTTPConnection, host: str) -> None:
-        # The handshake comes after the assignment, so that the deadline can cut it short too.
-        secured = self._tls.wrap_socket(
-            connection.sock, server_hostname=host, do_handshake_on_connect=False
-        )
-        connection.sock = secured
-        secured.do_handshake()
+            peer.close()
 
     def _checked(self, host: str, port: int) -> Sequence[str]:
         try:
@@ -120,31 +112,39 @@ def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection
 def _exchanged(
     connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]
 ) -> Answer:
+    if isinstance(connection.sock, ssl.SSLSocket):
+        connection.sock.do_handshake()
     connection.request("POST", path, body, {**headers, "Connection": "close"})
-    answer = connection.getresponse()
-    return Answer(answer.status, answer.read(MAX_ANSWER).decode("utf-8", "replace"))
+    with connection.getresponse() as answer:
+        return Answer(answer.status, answer.read(MAX_ANSWER).decode("utf-8", "replace"))
 
 
 @contextmanager
-def _cut_off(connection: http.client.HTTPConnection, deadline: float) -> Iterator[threading.Event]:
-    """Shut the connection at `deadline`: a socket's own time-out starts anew with each octet."""
+def _cut_off(peer: socket.socket, deadline: float) -> Iterator[None]:
+    """Shut `peer` at `deadline` and raise TimeoutError, whatever the block made of that.
+
+    A socket's own time-out is no deadline: it starts anew with each octet.
+    """
     late = threading.Event()
 
     def cut() -> None:
         late.set()
-        try:
+        with suppress(OSError):  # it may have just closed by itself
             # Not SSLSocket's own method, which drops state the reading thread is using.
-            socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
-        except (OSError, AttributeError, TypeError):
-            return  # it has just closed by itself
+            socket.socket.shutdown(peer, socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.0, deadline - monotonic()), cut)
     timer.daemon = True
     timer.start()
     try:
-        yield late
+        yield
+    except (OSError, http.client.HTTPException, ValueError):
+        if not late.is_set():
+            raise
     finally:
         timer.cancel()
+    if late.is_set():  # a header cut short passes for a whole one
+        raise TimeoutError
 
 
 def _target(url: str) -> SplitResult:

@@ -1,13 +1,12 @@
 """The Notifications port: the webhook queue on SQS, its history in DynamoDB."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mailroom.adapters.notification_text import dump_notification
 from mailroom.adapters.packing import packed
 from mailroom.adapters.tables import NotificationRow
 from mailroom.domain.message import ServerId
@@ -16,32 +15,6 @@ from mailroom.ports import Answer, Notification
 
 KEEP_SECONDS = 10 * 86_400  # as long as Postal keeps them
 _MAX_DELAY = 900  # seconds, SQS's own limit
-
-
-def dump_notification(notification: Notification) -> str:
-    """Write a notification as the body of a queue message (ASCII)."""
-    return json.dumps({"v": 1, **asdict(notification)}, separators=(",", ":"))
-
-
-def load_notification(body: str) -> Notification:
-    """Read what `dump_notification` wrote.
-
-    Raises ValueError, KeyError or TypeError for anything else.
-    """
-    stored = json.loads(body)
-    if stored["v"] != 1:
-        raise ValueError(f"notification schema {stored['v']} is not known here")
-    return Notification(
-        uuid=stored["uuid"],
-        server=ServerId(stored["server"]),
-        webhook=stored["webhook"],
-        url=stored["url"],
-        event=stored["event"],
-        body=stored["body"],
-        attempt=int(stored["attempt"]),
-        first_at=float(stored["first_at"]),
-        not_before=float(stored["not_before"]),
-    )
 
 
 def without_password(url: str) -> str:

@@ -26,6 +26,10 @@ class VerpKey:
     kid: str
     secret: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[a-z0-9]", self.kid):
+            raise ValueError("the id of a return-path key is one character of [a-z0-9]")
+
 
 def return_path(key: DeliveryKey, *, domain: str, signer: VerpKey) -> Address:
     """Return the envelope sender of one delivery at `domain`."""

@@ -124,7 +124,7 @@ def _store(parcel: Parcel, header: Sequence[Field], domain: str, ports: AcceptPo
         from_address=str(authors(header)[0]),
         sign_domain=domain,
         subject=_value(header, "subject")[:200],
-        message_id=_value(header, "message-id").strip("<>") or None,
+        message_id=_value(header, "message-id").strip("<>")[:998] or None,
         tag=parcel.tag or _value(header, "x-postal-tag")[:100] or None,
         size=len(parcel.raw),
         recipients=len(deliveries),

@@ -1,0 +1,1 @@
+"""The submission server: mail in by SMTP from programs that have a credential."""

@@ -1,0 +1,11 @@
+"""Lambda entry point of the HTTPS API (handler `app.handler`)."""
+
+from functools import cache
+
+from mail_api.routes import create_app
+from mail_api.wiring import from_environment
+
+from mailroom.adapters.chalice_http import http_api
+
+app = create_app(cache(from_environment))
+handler = http_api(app, max_body=128 * 1024 * 1024)  # the app's own, smaller limit answers first

@@ -1,0 +1,1 @@
+"""The HTTPS API: Postal's v1 and the native v2."""

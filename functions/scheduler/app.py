@@ -1,0 +1,15 @@
+"""Lambda entry point of the scheduler."""
+
+from typing import Any
+
+from chalice.app import Chalice
+from mail_scheduler import wiring
+from mail_scheduler.ticking import tick as do_tick
+
+app = Chalice(app_name="mail-scheduler")
+
+
+@app.lambda_function(name="tick")
+def tick(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Do what is due."""
+    return do_tick(event, wiring.ports())

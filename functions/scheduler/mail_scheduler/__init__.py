@@ -1,0 +1,1 @@
+"""What has to happen at a time rather than after an event."""

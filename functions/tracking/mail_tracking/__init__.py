@@ -1,0 +1,1 @@
+"""The tracking host: the hottest endpoint, which reads nothing to answer."""

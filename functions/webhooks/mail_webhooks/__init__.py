@@ -1,0 +1,1 @@
+"""Events on their way: from the table to the topic, into history, out to the tenants' webhooks."""

@@ -1,0 +1,83 @@
+"""The four steps as batches: parse, call the use case, report what failed."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from mail_webhooks.batch import read_event, run_batch
+from mail_webhooks.stream import read_stream
+from mailroom.adapters.log_line import log_line
+from mailroom.adapters.notification_text import load_notification
+from mailroom.domain.event import Event
+from mailroom.ports import Counters, Facts, Ledger, Notifications
+from mailroom.usecases.fan_out import FanOutPorts
+from mailroom.usecases.fan_out import fan_out as calls_for
+from mailroom.usecases.notify import NotifyPorts, Told, notify
+from mailroom.usecases.publish import publish as publish_changes
+from mailroom.usecases.record import count
+from mailroom.usecases.record import record as record_event
+
+Report = dict[str, Any]
+CONCURRENT_CALLS = 5  # ten calls of five seconds fit twice into the function's time-out
+
+
+def publish(event: Mapping[str, Any], facts: Facts) -> Report:
+    """Publish what a batch of the table's stream holds.
+
+    Raises HandOverError if the topic did not take all, so that the whole batch comes again.
+    Naming the first failed record would repeat less, but a stream poller that does not know
+    such reports takes them for success and loses the rest, and repeats are harmless.
+    """
+    with log_line("publish") as line:
+        read = read_stream(event["Records"])
+        line["records"], line["malformed"] = len(event["Records"]), read.malformed[:10]
+        line["published"] = publish_changes(read.changes, facts)
+    return {"batchItemFailures": []}
+
+
+def record(event: Mapping[str, Any], ledger: Ledger, counters: Counters) -> Report:
+    """Keep a batch of events as history and count the new ones.
+
+    Counters are approximate: a failure to count is logged and repeats nothing.
+    """
+
+    def keep(body: str) -> Event | None:
+        fact = read_event(body)
+        return fact if record_event(fact, ledger) else None
+
+    with log_line("record") as line:
+        batch = run_batch(event, keep)
+        new = [fact for fact in batch.done if fact is not None]
+        with batch.guard():
+            count(new, counters)
+        line |= batch.facts() | {"new": len(new)}
+    return batch.report()
+
+
+def fan_out(event: Mapping[str, Any], ports: FanOutPorts, notifications: Notifications) -> Report:
+    """Queue the webhook calls of a batch of events."""
+    with log_line("fan_out") as line:
+        batch = run_batch(event, lambda body: calls_for(read_event(body), ports))
+        calls = [call for found in batch.done for call in found]
+        if calls:
+            # One send for the whole batch: which call was refused is not worth ten requests.
+            with batch.guard(*(each["messageId"] for each in event["Records"])):
+                notifications.enqueue(calls)
+        line |= batch.facts() | {"calls": len(calls)}
+    return batch.report()
+
+
+def deliver(event: Mapping[str, Any], ports: NotifyPorts) -> Report:
+    """Make a batch of webhook calls, five at a time."""
+
+    def tell(body: str) -> tuple[Told, str]:
+        notification = load_notification(body)
+        return notify(notification, ports), notification.uuid
+
+    with log_line("deliver") as line:
+        batch = run_batch(event, tell, threads=CONCURRENT_CALLS)
+        line |= batch.facts() | Counter(str(told) for told, _ in batch.done)
+        given_up = [uuid for told, uuid in batch.done if told is Told.GIVEN_UP]
+        if given_up:
+            line["given_up_uuids"] = given_up
+    return batch.report()

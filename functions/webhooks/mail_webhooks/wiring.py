@@ -1,0 +1,127 @@
+"""Composition: the ports of each function, made at its first invocation and kept.
+
+Imports stand inside, so that a function loads only the libraries it uses.
+"""
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from mailroom.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from mailroom.adapters.dynamo_directory import DynamoDirectory
+    from mailroom.adapters.dynamo_ledger import DynamoLedger
+    from mailroom.ports import Counters, Facts, Notifications
+    from mailroom.usecases.fan_out import FanOutPorts
+    from mailroom.usecases.notify import NotifyPorts
+
+
+@cache
+def facts() -> "Facts":
+    """Return the topic."""
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.sns_facts import SnsFacts
+
+    return SnsFacts(client("sns"), _settings().resource("topic", "events"))
+
+
+@cache
+def ledger() -> "DynamoLedger":
+    """Return the history of deliveries."""
+    from mailroom.adapters.dynamo_ledger import DynamoLedger
+    from mailroom.adapters.tables import WatchRow, bound, mail_tables
+
+    settings = _settings()
+    # Nothing is watched from here; the functions are not even given the table's name.
+    return DynamoLedger(mail_tables(settings), bound(WatchRow, "unused"))
+
+
+@cache
+def counters() -> "Counters":
+    """Return the live statistics."""
+    from mailroom.adapters.dynamo_counters import DynamoCounters
+    from mailroom.adapters.system import SystemChance
+    from mailroom.adapters.tables import CounterRow, bound
+
+    return DynamoCounters(
+        bound(CounterRow, _settings().resource("table", "counters")), SystemChance()
+    )
+
+
+@cache
+def fan_out_ports() -> "FanOutPorts":
+    """Return what `fan_out` needs."""
+    from mailroom.adapters.system import SystemClock
+    from mailroom.usecases.fan_out import FanOutPorts
+
+    directory = _directory()
+    return FanOutPorts(
+        directory, ledger(), SystemClock(), lambda: directory.current_key("token").secret
+    )
+
+
+@cache
+def notifications() -> "Notifications":
+    """Return the webhook queue, to put into."""
+    from mailroom.adapters.queued_notifications import QueuedNotifications
+    from mailroom.adapters.tables import NotificationRow, bound
+
+    settings = _settings()
+    return QueuedNotifications(
+        _queue_client(),
+        settings.resource("queue", "webhooks"),
+        bound(NotificationRow, settings.resources.get("MAILROOM_TABLE_NOTIFICATIONS", "unused")),
+    )
+
+
+@cache
+def notify_ports() -> "NotifyPorts":
+    """Return what `deliver` needs."""
+    from mailroom.adapters.http_endpoint import HttpEndpoint
+    from mailroom.adapters.rsa_signer import RsaSigner
+    from mailroom.adapters.system import SystemClock
+    from mailroom.usecases.notify import NotifyPorts
+
+    settings, directory = _settings(), _directory()
+    signer = cache(RsaSigner)  # reading a key costs more than signing with it
+    return NotifyPorts(
+        directory=directory,
+        notifications=notifications(),
+        endpoint=HttpEndpoint(settings.endpoint_networks),
+        clock=SystemClock(),
+        signatures=lambda body: signer(directory.current_key("webhook").secret).headers(body),
+        delay_divisor=settings.delay_divisor,
+    )
+
+
+@cache
+def _settings() -> Settings:
+    return load_settings(os.environ)
+
+
+@cache
+def _directory() -> "DynamoDirectory":
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_directory import DynamoDirectory
+    from mailroom.adapters.kms_keyring import KmsKeyring
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import DirectoryRow, bound
+
+    rows = bound(DirectoryRow, _settings().resource("table", "directory"))
+    return DynamoDirectory(rows, SystemClock(), KmsKeyring(client("kms")))
+
+
+def _queue_client() -> object:
+    """Return an SQS client that does not hand the invocation's trace on.
+
+    A call that waits hours passes the queue a hundred times; Lambda takes a trace that long for a
+    loop and stops it (its recursive loop detection, after about 16 rounds).
+    """
+    from botocore.handlers import add_recursion_detection_header
+
+    from mailroom.adapters.clients import client
+
+    sqs = client("sqs")
+    sqs.meta.events.unregister("before-call", add_recursion_detection_header)
+    return sqs

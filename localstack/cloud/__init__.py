@@ -1,0 +1,1 @@
+"""Making the resources of `infra/resources.json` with plain API calls, each one repeatable."""

@@ -1,0 +1,125 @@
+"""Roles, log groups, functions, event source mappings and schedules."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from localstack.cloud.scope import Scope, attempt
+from localstack.naming import environment, log_group, policy, trust
+from localstack.resources import EventSource, Function
+
+LOG_DAYS = 14
+CONFLICT = ("ResourceConflictException",)
+
+
+def make_roles(scope: Scope) -> None:
+    """Make each function's role with exactly what its access entries say."""
+    iam = scope.client("iam")
+    for logical in scope.resources.functions:
+        name = scope.names.name(logical)
+        document = json.dumps(trust("lambda"))
+        exists = ("EntityAlreadyExists",)
+        attempt(exists, iam.create_role, RoleName=name, AssumeRolePolicyDocument=document)
+        allowed = json.dumps(policy(scope.resources, logical, scope.names))
+        iam.put_role_policy(RoleName=name, PolicyName="access", PolicyDocument=allowed)
+
+
+def make_log_groups(scope: Scope) -> None:
+    """Make the log groups before the functions, which would make them without an expiry."""
+    logs = scope.client("logs")
+    for logical in scope.resources.functions:
+        group = log_group(scope.names.name(logical))
+        attempt(("ResourceAlreadyExistsException",), logs.create_log_group, logGroupName=group)
+        logs.put_retention_policy(logGroupName=group, retentionInDays=LOG_DAYS)
+
+
+def make_functions(scope: Scope) -> None:
+    """Make each function from its app's zip, or bring an existing one up to date."""
+    client = scope.client("lambda")
+    code = {app: Path(path).read_bytes() for app, path in scope.options.zips.items()}
+    for logical, function in scope.resources.functions.items():
+        wanted = _configuration(scope, logical, function)
+        name, zipped = wanted["FunctionName"], code[function.app]
+        code_of = {"Code": {"ZipFile": zipped}, "PackageType": "Zip"}
+        made = attempt(CONFLICT, client.create_function, **wanted, **code_of)
+        if made is None:
+            client.update_function_code(FunctionName=name, ZipFile=zipped)
+            client.get_waiter("function_updated_v2").wait(FunctionName=name)
+            client.update_function_configuration(**wanted)
+    for logical in scope.resources.functions:  # they become active side by side
+        client.get_waiter("function_active_v2").wait(FunctionName=scope.names.name(logical))
+
+
+def make_mappings(scope: Scope) -> None:
+    """Connect queues and streams to the functions that consume them."""
+    client = scope.client("lambda")
+    for source in scope.resources.mappings.values():
+        wanted = _mapping(scope, source)
+        found = client.list_event_source_mappings(
+            FunctionName=wanted["FunctionName"], EventSourceArn=wanted["EventSourceArn"]
+        )["EventSourceMappings"]
+        if found:
+            for fixed in ("EventSourceArn", "StartingPosition"):
+                wanted.pop(fixed, None)
+            client.update_event_source_mapping(UUID=found[0]["UUID"], **wanted)
+        else:
+            client.create_event_source_mapping(**wanted)
+
+
+def make_schedules(scope: Scope) -> None:
+    """Let EventBridge invoke functions on time."""
+    events = scope.client("events")
+    for logical, schedule in scope.resources.schedules.items():
+        name = scope.names.name(logical)
+        rule = events.put_rule(Name=name, ScheduleExpression=schedule.expression, State="ENABLED")
+        function = scope.names.arn("function", schedule.function)
+        events.put_targets(Rule=name, Targets=[{"Id": "function", "Arn": function}])
+        allow_invoke(scope, schedule.function, f"schedule-{logical}", "events", rule["RuleArn"])
+
+
+def allow_invoke(scope: Scope, function: str, statement: str, service: str, source: str) -> None:
+    """Let an AWS service invoke a function on behalf of one source ARN."""
+    client = scope.client("lambda")
+    attempt(
+        CONFLICT,
+        client.add_permission,
+        FunctionName=scope.names.name(function),
+        StatementId=statement,
+        Action="lambda:InvokeFunction",
+        Principal=f"{service}.amazonaws.com",
+        SourceArn=source,
+    )
+
+
+def _configuration(scope: Scope, logical: str, function: Function) -> dict[str, Any]:
+    variables = environment(function.access, scope.addresses, scope.options.common)
+    return {
+        "FunctionName": scope.names.name(logical),
+        "Role": scope.names.arn("role", logical),
+        "Handler": function.handler,
+        "Runtime": scope.options.runtime,
+        "MemorySize": function.memory_mb,
+        "Timeout": function.timeout_seconds,
+        "Environment": {"Variables": variables},
+    }
+
+
+def _mapping(scope: Scope, source: EventSource) -> dict[str, Any]:
+    wanted: dict[str, Any] = {
+        "FunctionName": scope.names.name(source.function),
+        "BatchSize": source.batch_size,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    }
+    if source.queue:
+        wanted["EventSourceArn"] = scope.names.arn("queue", source.queue)
+        if scope.options.concurrency:
+            wanted["ScalingConfig"] = {"MaximumConcurrency": scope.options.concurrency}
+        return wanted
+    table = scope.client("dynamodb").describe_table(TableName=scope.names.name(source.stream))
+    return {
+        **wanted,
+        "EventSourceArn": table["Table"]["LatestStreamArn"],
+        "StartingPosition": "TRIM_HORIZON",
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": source.retries,
+    }

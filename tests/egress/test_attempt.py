@@ -1,0 +1,255 @@
+"""One attempt: who may send, what a reply leads to, and whose trouble costs what."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from egress.core.mx import MxAnswer
+from egress.journal import Journal, JournalError
+from egress.sender.attempt import LAST_START, attempt, claim, dump_settlement
+from egress.sender.copies import Copy, NotCommittedError
+from egress.sender.exchange import Exchanged
+from egress.sender.recovery import load_settlement
+from mailroom.domain.event import EventType
+from mailroom.domain.lifecycle import FINAL, State
+from mailroom.domain.outcome import classify_reply
+from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.settlement import Seen, settle
+from tests.support.desk import BUSY, LOST, OK, REFUSED, START, Life, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.add()
+    return world
+
+
+@pytest.fixture
+async def life(world: World) -> AsyncIterator[Life]:
+    life = Life(world)
+    yield life
+    await life.end()
+
+
+@pytest.mark.parametrize(
+    ("reply", "state", "kind", "taken"),
+    [
+        (OK, State.SENT, EventType.SENT, 1),
+        (BUSY, State.DEFERRED, EventType.DEFERRED, 0),
+        (REFUSED, State.BOUNCED, EventType.BOUNCED, 0),
+        (LOST, State.DEFERRED, EventType.UNCERTAIN, 1),
+    ],
+)
+async def test_a_reply_becomes_a_state_and_an_event(
+    world: World, life: Life, reply: SmtpReply, state: State, kind: EventType, taken: int
+) -> None:
+    world.receivers.scripts = {"r1@example.org": [reply]}
+    assert await life.work(world.wake_up())
+    row = world.row()
+    assert (row.state, row.attempts, row.claim) == (state, 1, None)
+    assert [event.type for event in world.book.events] == [kind]
+    assert world.receivers.taken.total() == taken
+    assert life.open_claims() == 0
+    due = [(world.wake_up(), row.due_at - START)] if row.due_at else []
+    assert world.woken == due
+
+
+async def test_the_event_carries_host_reply_tls_and_duration(world: World, life: Life) -> None:
+    await life.work(world.wake_up())
+    facts = world.book.events[0].attempt
+    assert facts is not None
+    assert (facts.mx, facts.tls, facts.reply, facts.phase) == ("mx.test", True, "250 2.0.0 ok", ".")
+    assert facts.log_id == "claim-0-"  # the first eight characters of the claim
+
+
+@pytest.mark.parametrize("state", sorted(FINAL | {State.ATTEMPTING}))
+async def test_what_is_not_to_be_had_is_not_sent(world: World, life: Life, state: State) -> None:
+    row = world.add(state=state, claim="somebody" if state is State.ATTEMPTING else None)
+    assert not await life.work(world.wake_up())
+    assert not world.receivers.offered
+    assert world.row() == row
+    assert life.open_claims() == 0
+
+
+@pytest.mark.parametrize("generation", [2, 4])
+async def test_a_stale_wake_up_sends_nothing(world: World, life: Life, generation: int) -> None:
+    wake_up = world.wake_up()
+    row = world.add(generation=3)
+    assert not await life.work(type(wake_up)(row.key, generation, row.recipient))
+    assert not world.receivers.offered
+    assert world.row() == row
+
+
+async def test_two_wake_ups_at_once_send_one_copy(world: World, life: Life) -> None:
+    wake_up = world.wake_up()
+    assert await life.work(wake_up)
+    assert not await life.work(wake_up)
+    assert world.receivers.taken.total() == 1
+
+
+@pytest.mark.parametrize(("late", "had"), [(True, True), (False, False)])
+async def test_a_claim_in_doubt_is_looked_up(
+    world: World, life: Life, late: bool, had: bool
+) -> None:
+    world.book.late = late
+    world.book.trouble = {"claim": [OSError("no answer")]}
+    assert await life.work(world.wake_up()) == had
+    assert world.receivers.taken.total() == int(had)
+    assert world.row().state is (State.SENT if had else State.QUEUED)
+    assert life.open_claims() == 0
+
+
+async def test_a_claim_in_doubt_that_somebody_else_has_is_let_go(world: World, life: Life) -> None:
+    world.book.trouble = {"claim": [OSError("no answer")]}
+    world.add(state=State.ATTEMPTING, claim="somebody")
+    assert not await life.work(world.wake_up())
+    assert not world.receivers.offered
+
+
+@pytest.mark.parametrize(
+    ("attempts", "back_to"), [(0, State.QUEUED), (1, State.DEFERRED), (7, State.DEFERRED)]
+)
+async def test_trouble_of_our_own_before_the_dot_uses_no_attempt(
+    world: World, life: Life, attempts: int, back_to: State
+) -> None:
+    before = world.add(attempts=attempts, state=back_to)
+    world.copier.answer = OSError("S3 is away")
+    assert await life.work(world.wake_up())
+    row = world.row()
+    assert (row.state, row.attempts, row.claim) == (back_to, attempts, None)
+    assert row.generation == before.generation + 1
+    assert world.woken == [(world.wake_up(), 30.0)]
+    assert not world.book.events
+    assert life.open_claims() == 0
+
+
+class Raising:
+    """A receiver's side that fails us, before the dot or after it."""
+
+    def __init__(self, *, after: bool) -> None:
+        self._after = after
+
+    async def __call__(self, answer: MxAnswer, copy: Copy, to: str, **calls: Any) -> Exchanged:
+        if self._after:
+            await calls["before_dot"]()
+        raise RuntimeError("a defect of ours")
+
+
+async def test_an_exchange_that_fails_before_the_dot_gives_the_claim_back(
+    world: World, life: Life
+) -> None:
+    life.desk.exchange._port = Raising(after=False)  # type: ignore[attr-defined]
+    await life.work(world.wake_up())
+    assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
+
+
+async def test_an_exchange_that_fails_after_the_dot_is_uncertain(world: World, life: Life) -> None:
+    life.desk.exchange._port = Raising(after=True)  # type: ignore[attr-defined]
+    await life.work(world.wake_up())
+    row = world.row()
+    assert (row.state, row.attempts, row.uncertain) == (State.DEFERRED, 1, 1)
+    assert world.woken == [(world.wake_up(), world.policy.uncertain_delay)]
+    assert [event.type for event in world.book.events] == [EventType.UNCERTAIN]
+
+
+async def test_a_delivery_nobody_was_promised_waits_for_its_commit(
+    world: World, life: Life
+) -> None:
+    world.copier.answer = NotCommittedError("x")
+    await life.work(world.wake_up())
+    assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
+    assert not world.woken  # the commit, or whoever looks for it, wakes it
+    assert not world.receivers.offered
+
+
+async def test_a_copy_that_may_not_be_made_is_refused_without_a_connection(
+    world: World, life: Life
+) -> None:
+    world.copier.answer = SmtpReply(550, "5.7.1 not verified any more", Phase.MAIL)
+    await life.work(world.wake_up())
+    assert world.row().state is State.BOUNCED
+    assert not world.receivers.offered
+
+
+async def test_a_domain_that_takes_no_mail_is_the_exchanges_answer(
+    world: World, life: Life
+) -> None:
+    world.receivers.scripts = {
+        "r1@example.org": [SmtpReply(556, "5.1.10 null MX", Phase.DNS)],
+    }
+    await life.work(world.wake_up())
+    assert world.row().state is State.BOUNCED
+
+
+class FailingJournal(Journal):
+    """A disk that fails at the dot or at the verdict."""
+
+    at = "dot"
+
+    async def dot(self, claim: str) -> None:
+        if self.at == "dot":
+            raise JournalError("the journal could not be synced")
+        await super().dot(claim)
+
+    def verdict(self, claim: str, verdict: Any) -> None:
+        if self.at == "verdict":
+            raise JournalError("the journal failed")
+        super().verdict(claim, verdict)
+
+
+async def test_without_a_durable_dot_nothing_is_sent(world: World) -> None:
+    life = Life(world, journal=FailingJournal)
+    await life.work(world.wake_up())
+    await life.end()
+    assert not world.receivers.taken
+    assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
+
+
+async def test_a_known_verdict_reaches_the_table_though_the_disk_fails(world: World) -> None:
+    life = Life(world, journal=type("Full", (FailingJournal,), {"at": "verdict"}))
+    await life.work(world.wake_up())
+    await life.end()
+    assert world.row().state is State.SENT
+
+
+async def test_a_transaction_is_not_finished_on_a_claim_that_is_too_old(
+    world: World, life: Life
+) -> None:
+    delivery = await claim(world.wake_up(), life.desk)
+    assert delivery is not None
+
+    class Slow:
+        async def __call__(self, *given: Any, before_dot: Any, **named: Any) -> Exchanged:
+            life.monotonic += LAST_START + 1
+            await before_dot()
+            raise AssertionError("the dot was written")
+
+    life.desk.exchange._port = Slow()  # type: ignore[attr-defined]
+    await attempt(delivery, life.desk)
+    assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
+
+
+@pytest.mark.parametrize("reply", [OK, BUSY, REFUSED, LOST])
+def test_a_settlement_survives_the_journal(tmp_path: Path, reply: SmtpReply) -> None:
+    before = World(tmp_path).add(state=State.ATTEMPTING, claim="c")
+    settlement = settle(
+        before, classify_reply(reply), Seen("mx", True, 1.0, "c"), now=START,
+        policy=World(tmp_path).policy, jitter=0.5,
+    )  # fmt: skip
+    assert load_settlement(dump_settlement(settlement)) == settlement
+
+
+async def test_the_log_line_names_no_address(
+    world: World, life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world.receivers.scripts = {"r1@example.org": [BUSY]}
+    await life.work(world.wake_up())
+    (line,) = [record for record in caplog.records if record.message == "attempt"]
+    assert "@" not in str(vars(line))
+    assert vars(line)["reply"] == "451 4.7.1 later"
+    assert vars(line)["delivery"] == str(world.row().key)

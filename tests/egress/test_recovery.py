@@ -1,0 +1,225 @@
+"""Killed at any moment: what the next life makes of it, and that no mail is lost or doubled."""
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from egress.core.journal_log import ClaimRecord
+from egress.journal import Journal
+from egress.sender.faults import Moment
+from mailroom.domain.event import EventType
+from mailroom.domain.lifecycle import CLAIMABLE, State
+from mailroom.domain.reply import SmtpReply
+from tests.support.desk import BUSY, LOST, OK, REFUSED, Crash, Life, World, all_final
+
+# moment of death -> state afterwards, attempts, uncertain, copies taken, wake-up's delay
+AFTERWARDS = {
+    Moment.BEFORE_CLAIM: (State.QUEUED, 0, 0, 0, None),  # its queue entry comes again by itself
+    Moment.AFTER_CLAIM: (State.QUEUED, 0, 0, 0, 0.0),
+    Moment.BEFORE_DOT: (State.QUEUED, 0, 0, 0, 0.0),
+    Moment.AFTER_DOT: (State.DEFERRED, 1, 1, 1, 900.0),
+    Moment.AFTER_REPLY: (State.DEFERRED, 1, 1, 1, 900.0),
+    Moment.AFTER_VERDICT: (State.SENT, 1, 0, 1, None),
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.add()
+    return world
+
+
+async def killed_at(world: World, moment: Moment, number: int = 1) -> None:
+    life = Life(world, moment)
+    with pytest.raises(Crash):
+        await life.work(world.wake_up(number))
+    await life.end()
+
+
+async def reborn(world: World) -> Life:
+    life = Life(world)
+    await life.recover()
+    return life
+
+
+def test_every_moment_is_looked_at() -> None:
+    assert set(AFTERWARDS) == set(Moment)
+
+
+@pytest.mark.parametrize("moment", Moment)
+async def test_the_next_life_answers_every_moment_of_death(world: World, moment: Moment) -> None:
+    await killed_at(world, moment)
+    world.woken.clear()
+    life = await reborn(world)
+    state, attempts, uncertain, taken, delay = AFTERWARDS[moment]
+    row = world.row()
+    assert (row.state, row.attempts, row.uncertain, row.claim) == (state, attempts, uncertain, None)
+    assert world.receivers.taken.total() == taken
+    assert [wait for _, wait in world.woken] == ([] if delay is None else [delay])
+    assert life.open_claims() == 0
+    await life.end()
+
+
+@pytest.mark.parametrize("moment", Moment)
+async def test_after_any_death_the_mail_goes_on_to_its_end(world: World, moment: Moment) -> None:
+    await killed_at(world, moment)
+    life = await reborn(world)
+    wake_ups = world.take_woken() or [world.wake_up()]
+    for wake_up in wake_ups:
+        await life.work(wake_up)
+    await life.end()
+    assert world.row().state is State.SENT
+    assert world.receivers.taken.total() == 1 + world.row().uncertain
+
+
+async def test_a_verdict_the_table_never_got_is_written_now(world: World) -> None:
+    life = Life(world)
+    life.faults.died = lambda: None
+    world.book.trouble = {"settle": [OSError("down")] * 99}
+    task = asyncio.create_task(life.work(world.wake_up()))
+    while not world.book.asked["settle"]:
+        await asyncio.sleep(0)
+    life.faults.dead = True
+    life._die()
+    world.book.trouble.clear()
+    with pytest.raises(Crash):
+        await task
+    await life.end()
+    assert world.row().state is State.ATTEMPTING
+    await (await reborn(world)).end()
+    assert (world.row().state, world.row().uncertain) == (State.SENT, 0)
+    assert [event.type for event in world.book.events] == [EventType.SENT]
+
+
+async def test_a_verdict_the_table_has_already_is_not_written_twice(world: World) -> None:
+    await killed_at(world, Moment.AFTER_VERDICT)
+    settled = world.row()
+    path = world.journal_path()
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))  # no `settled`
+    life = await reborn(world)
+    assert life.journal.replay.unrecorded
+    assert world.row() == settled
+    assert len(world.book.events) == 1
+    assert life.open_claims() == 0
+    await life.end()
+
+
+async def test_a_claim_the_scheduler_took_back_is_left_alone(world: World) -> None:
+    await killed_at(world, Moment.AFTER_DOT)
+    other = world.add(state=State.ATTEMPTING, claim="somebody", generation=2)
+    life = await reborn(world)
+    assert world.row() == other
+    assert not world.woken
+    assert life.open_claims() == 0
+    await life.end()
+
+
+@pytest.mark.parametrize("verdict", [{}, {"after": 1, "event": 2}, {"after": {"key": "x"}}])
+async def test_a_verdict_nobody_can_read_is_a_lost_reply_and_no_end_of_all_starts(
+    world: World, verdict: dict[str, object]
+) -> None:
+    await killed_at(world, Moment.AFTER_REPLY)
+    journal = Journal(world.journal_path())
+    journal.verdict("claim-0-1", verdict)
+    await journal.close()
+    life = await reborn(world)
+    assert (world.row().state, world.row().uncertain) == (State.DEFERRED, 1)
+    assert life.open_claims() == 0
+    await life.end()
+
+
+@pytest.mark.parametrize("moment", [Moment.AFTER_CLAIM, Moment.AFTER_DOT])
+async def test_while_the_table_is_down_nothing_new_is_begun(world: World, moment: Moment) -> None:
+    await killed_at(world, moment)
+    world.book.trouble = {"get": [OSError("down")]}
+    life = Life(world)
+    with pytest.raises(OSError, match="down"):
+        await life.recover()
+    assert life.open_claims() == 1  # the start after this one tries again
+    await life.end()
+
+
+async def test_a_claim_of_a_delivery_that_is_gone_is_closed(world: World) -> None:
+    journal = Journal(world.journal_path())
+    journal.claim(ClaimRecord("c", "abcdefghij", 99, 0, 0, 0))
+    await journal.close()
+    life = await reborn(world)
+    assert life.open_claims() == 0
+    await life.end()
+
+
+async def test_a_death_during_recovery_is_recovered_from(world: World) -> None:
+    await killed_at(world, Moment.AFTER_DOT)
+    life = Life(world)
+    life.faults.dead = True
+    life._die()
+    with pytest.raises(Crash):
+        await life.recover()
+    await life.end()
+    await (await reborn(world)).end()
+    assert (world.row().state, world.row().uncertain) == (State.DEFERRED, 1)
+
+
+SCRIPTS = st.lists(st.sampled_from([OK, BUSY, REFUSED, LOST]), max_size=3)
+DEATHS = st.lists(st.tuples(st.sampled_from(Moment), st.integers(1, 6)), max_size=5)
+
+
+@given(scripts=st.lists(SCRIPTS, min_size=1, max_size=4), deaths=DEATHS, takes=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_sequence_of_deaths_loses_mail_or_doubles_it_unknowingly(
+    scripts: list[list[SmtpReply]], deaths: list[tuple[Moment, int]], takes: bool
+) -> None:
+    with TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        world.receivers.takes_when_lost = takes
+        for number, script in enumerate(scripts, 1):
+            world.add(number)
+            world.receivers.scripts[f"r{number}@example.org"] = list(script)
+        asyncio.run(_many_lives(world, deaths))
+        _assert_sound(world, len(scripts))
+
+
+async def _many_lives(world: World, deaths: list[tuple[Moment, int]]) -> None:
+    for moment, visit in deaths:
+        await _live(world, Life(world, moment, visit))
+    while not all_final(world):
+        before = list(world.book.rows.values())
+        await _live(world, Life(world))
+        assert before != list(world.book.rows.values()), "stuck"
+
+
+async def _live(world: World, life: Life) -> None:
+    """Recover, then work on all that waits at once, as the scheduler would bring it."""
+    try:
+        await life.recover()
+        waiting = [row for row in world.book.rows.values() if row.state in CLAIMABLE]
+        wake_ups = [world.wake_up(row.key.number) for row in waiting]
+        await asyncio.gather(*map(life.work, wake_ups), return_exceptions=True)
+    except Crash:
+        pass
+    await life.end()
+    world.now += 1.0
+    assert life.faults.dead or life.open_claims() == 0
+
+
+def _assert_sound(world: World, count: int) -> None:
+    ids = [event.id for event in world.book.events]
+    assert len(set(ids)) == len(ids)
+    for number in range(1, count + 1):
+        row = world.row(number)
+        taken = world.receivers.taken[row.recipient]
+        told = [event.type for event in world.book.events if event.key == row.key]
+        assert told.count(EventType.UNCERTAIN) == row.uncertain <= 2
+        assert taken <= told.count(EventType.SENT) + row.uncertain
+        assert row.attempts == len(told)
+        if row.state is State.SENT:
+            assert taken >= 1
+        if row.state is State.BOUNCED:
+            assert told[-1] is EventType.BOUNCED
+        if row.state is State.UNCERTAIN:
+            assert row.uncertain == 2

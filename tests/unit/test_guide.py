@@ -1,0 +1,48 @@
+"""What `./run up` prints can be pasted, and what `./run status` says is complete."""
+
+import json
+import shlex
+from pathlib import Path
+
+from localstack.config import Ports, StackConfig
+from localstack.status import curl_line, describe, guide, smtp_line
+from localstack.tenant import make_secrets
+
+CONFIG = StackConfig(Path("project"), Path("state folder"), Ports())
+
+
+def test_the_printed_curl_is_one_command_with_a_whole_message(tmp_path: Path) -> None:
+    status = describe(CONFIG, make_secrets(tmp_path / "secrets.json"), {})
+    words = shlex.split(curl_line(status))
+    message = json.loads(words[words.index("-d") + 1])
+    assert words[0] == "curl"
+    assert f"X-Server-API-Key: {status['api_key']}" in words
+    assert message["html_body"].count("<a href=") == 3
+    assert len(message["attachments"]) == 1
+
+
+def test_the_printed_smtp_line_is_a_program_python_accepts(tmp_path: Path) -> None:
+    status = describe(CONFIG, make_secrets(tmp_path / "secrets.json"), {})
+    interpreter, flag, program = shlex.split(smtp_line(status))
+    assert (interpreter, flag) == ("python3", "-c")
+    compile(program, "pasted", "exec")
+    assert status["smtp"]["password"] in program
+
+
+def test_the_status_has_every_documented_key(tmp_path: Path) -> None:
+    status = describe(CONFIG, make_secrets(tmp_path / "secrets.json"), {})
+    documented = {
+        "api_url", "tracking_url", "simulator_url", "smtp", "api_key", "from_domain",
+        "recipient_domain", "dns", "webhook_public_key", "retry_delay_factor", "processes",
+    }  # fmt: skip
+    assert documented <= set(status)
+    assert {"host", "submission_port", "tls_port", "mx_port", "username"} <= set(status["smtp"])
+    assert status["api_key"] in guide(status)
+
+
+def test_secrets_are_made_once_and_are_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    first = make_secrets(path)
+    assert make_secrets(path) == first
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert make_secrets(tmp_path / "other.json")["api_key"] != first["api_key"]

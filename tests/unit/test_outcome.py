@@ -1,0 +1,100 @@
+"""What replies mean: those seen in the wild by name, all others by rule."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailroom.domain.outcome import BounceKind, Verdict, bounce_kind, classify_reply
+from mailroom.domain.reply import Phase, SmtpReply
+
+SENT, DEFERRED, UNCERTAIN = Verdict.SENT, Verdict.DEFERRED, Verdict.UNCERTAIN
+HARD, SOFT, BLOCK = BounceKind.HARD, BounceKind.SOFT, BounceKind.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "phase", "verdict"),
+    [
+        (250, "2.0.0 OK 1700000000 a1-2 - gsmtp", ".", SENT),
+        (250, "ok", ".", SENT),
+        (0, "connection lost", ".", UNCERTAIN),
+        (0, "timed out", "connect", DEFERRED),
+        (0, "connection lost within the message", "DATA", DEFERRED),
+        (250, "ok", "DATA", DEFERRED),  # a 250 to DATA has taken nothing
+        (250, "ok", "MAIL", DEFERRED),
+        (354, "go ahead", ".", DEFERRED),
+        (421, "4.7.0 Try again later, closing connection.", "MAIL", DEFERRED),
+        (421, "4.7.28 Our system has detected an unusual rate", ".", DEFERRED),
+        (450, "4.2.0 <a@b.example>: Recipient address rejected: Greylisted", "RCPT", DEFERRED),
+        (451, "4.7.1 please try again later", "RCPT", DEFERRED),
+        (452, "4.2.2 The email account that you tried to reach is over quota", "RCPT", DEFERRED),
+        (451, "4.4.3 the MX records could not be looked up", "DNS", DEFERRED),
+        (554, "5.7.1 no SMTP service here", "banner", DEFERRED),  # about us, not this mail
+        (550, "5.7.1 EHLO refused", "EHLO", DEFERRED),
+        (503, "5.5.1 Bad sequence of commands", "RCPT", DEFERRED),
+        (199, "?", ".", DEFERRED),
+        (600, "?", "RCPT", DEFERRED),
+    ],
+)
+def test_replies_that_do_not_bounce(code: int, text: str, phase: str, verdict: Verdict) -> None:
+    outcome = classify_reply(SmtpReply(code, text, phase))
+    assert (outcome.verdict, outcome.bounce) == (verdict, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "phase", "bounce"),
+    [
+        (550, "5.1.1 The email account that you tried to reach does not exist.", "RCPT", HARD),
+        (550, "5.1.2 the domain does not exist", "DNS", HARD),
+        (556, "5.1.10 the domain accepts no mail (null MX)", "DNS", HARD),
+        (550, "5.4.4 no mail exchanger has a usable address", "DNS", HARD),
+        (550, "5.2.1 The email account that you tried to reach is disabled.", "RCPT", HARD),
+        (550, "5.7.13 user account disabled", "RCPT", HARD),
+        (550, "5.7.17 mailbox owner has changed", "RCPT", HARD),
+        (550, "5.7.26 Unauthenticated email is not accepted due to DMARC policy.", ".", BLOCK),
+        (554, "5.7.1 Service unavailable; Client host blocked using a list", "MAIL", BLOCK),
+        (550, "5.7.1 Message rejected as spam", ".", BLOCK),
+        (552, "5.2.2 mailbox full", "RCPT", SOFT),
+        (552, "5.3.4 message too large", "MAIL", SOFT),
+        (550, "no such user here", "RCPT", SOFT),  # no status: do not blame the address
+        (554, "Transaction failed", ".", SOFT),
+        (550, "5.1.1foo", "RCPT", SOFT),  # no status either
+        (550, "4.1.1 two minds", "RCPT", SOFT),
+        (550, "5.1.1", "RCPT", HARD),
+    ],
+)
+def test_permanent_refusals(code: int, text: str, phase: str, bounce: BounceKind) -> None:
+    outcome = classify_reply(SmtpReply(code, text, phase))
+    assert (outcome.verdict, outcome.bounce) == (Verdict.BOUNCED, bounce)
+
+
+REPLIES = st.builds(
+    SmtpReply,
+    st.integers(-1, 1000) | st.sampled_from([0, 250, 421, 450, 503, 550, 554]),
+    st.text(max_size=30) | st.from_regex(r"[245]\.\d{1,3}\.\d{1,3} .*", fullmatch=True),
+    st.sampled_from(Phase) | st.text(max_size=5),
+)
+
+
+@given(REPLIES)
+@settings(max_examples=100)
+def test_every_reply_has_an_outcome_and_only_5xx_bounces(reply: SmtpReply) -> None:
+    outcome = classify_reply(reply)
+    assert outcome.reply is reply
+    assert (outcome.verdict is Verdict.BOUNCED) == (outcome.bounce is not None)
+    if outcome.verdict is Verdict.BOUNCED:
+        assert 500 <= reply.code < 600
+        assert reply.code != 503
+    if outcome.verdict is Verdict.SENT:
+        assert (reply.code // 100, reply.phase) == (2, ".")
+    if outcome.verdict is Verdict.UNCERTAIN:
+        assert (reply.code, reply.phase) == (0, ".")
+
+
+@given(REPLIES)
+@settings(max_examples=100)
+def test_only_a_status_of_its_own_makes_a_refusal_hard(reply: SmtpReply) -> None:
+    if reply.enhanced is None or reply.enhanced[0] != 5:
+        assert bounce_kind(reply) is BounceKind.SOFT
+    if reply.enhanced is not None:
+        assert [int(part) for part in reply.text.split()[0].split(".")] == list(reply.enhanced)
+        assert reply.text.split()[0].isascii()

@@ -1,0 +1,122 @@
+"""`infra/resources.json`: read strictly, and named, allowed and addressed as one module says."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localstack.naming import Names, environment, policy, queue_policy, variable, visibility
+from localstack.resources import Access, ResourcesError, load_resources, parse_resources
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RESOURCES = load_resources(ROOT)
+NAMES = Names("acme", "123456789012", "eu-west-1", {"secrets": "arn:key"})
+
+
+def edited(**sections: Any) -> str:
+    return json.dumps({**json.loads((ROOT / "infra" / "resources.json").read_text()), **sections})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "version 1"),
+        (edited(version=2), "version 1"),
+        (edited(lambdas={}), "unknown section 'lambdas'"),
+        (edited(queues={}), "no queue"),
+        (edited(topics={}), "no topic"),
+        (edited(queues={"lane": {"visibility": 1}}), "queues.lane"),
+        (edited(schedules={"x": {"function": "nobody", "expression": "rate(1 day)"}}), "nobody"),
+        (edited(mappings={"m": {"function": "api", "batch_size": 1}}), "a queue or a stream"),
+        (
+            edited(mappings={"m": {"function": "api", "batch_size": 1, "stream": "due"}}),
+            "has no stream",
+        ),
+        (edited(hosts={"sender": {"access": {"disk:c": ["Format"]}}}), "no such kind"),
+    ],
+)
+def test_a_mistake_is_a_sentence_that_names_the_place(text: str, words: str) -> None:
+    with pytest.raises(ResourcesError, match=re.escape(words)):
+        parse_resources(text)
+
+
+def test_a_process_gets_the_addresses_it_has_access_to_and_no_others() -> None:
+    accesses = (Access("queue", "lane-two", ("SendMessage",)),)
+    addresses = {"queue:lane-two": "https://queue", "table:mail": "acme-mail"}
+    assert environment(accesses, addresses, {"MAILROOM_X": "1"}) == {
+        "MAILROOM_QUEUE_LANE_TWO": "https://queue",
+        "MAILROOM_X": "1",
+    }
+
+
+def test_every_variable_name_can_be_one() -> None:
+    assert all(re.fullmatch(r"MAILROOM_[A-Z_]+", variable(place)) for place in RESOURCES.places)
+
+
+def statements(function: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = policy(RESOURCES, function, NAMES)["Statement"]
+    return found
+
+
+def test_a_policy_says_what_the_access_entry_says() -> None:
+    allowed = {(a, s["Resource"]) for s in statements("scheduler") for a in s["Action"]}
+    mail = "arn:aws:dynamodb:eu-west-1:123456789012:table/acme-mail"
+    assert ("dynamodb:DeleteItem", mail) in allowed
+    assert ("dynamodb:Query", f"{mail}/index/due") in allowed
+    assert ("dynamodb:UpdateItem", f"{mail}/index/due") not in allowed
+
+
+def test_objects_are_allowed_below_the_bucket_and_keys_by_their_arn() -> None:
+    allowed = {(a, s["Resource"]) for s in statements("api") for a in s["Action"]}
+    assert ("s3:PutObject", "arn:aws:s3:::acme-bodies/*") in allowed
+    assert ("kms:Decrypt", "arn:key") in allowed
+
+
+@pytest.mark.parametrize(
+    ("function", "action"), [("publisher", "GetRecords"), ("recorder", "ReceiveMessage")]
+)
+def test_a_consumer_may_read_its_source(function: str, action: str) -> None:
+    assert any(entry.endswith(f":{action}") for s in statements(function) for entry in s["Action"])
+
+
+def test_no_policy_has_a_wildcard_action_or_resource() -> None:
+    for function in RESOURCES.functions:
+        for statement in statements(function):
+            assert statement["Resource"] != "*"
+            assert not any("*" in action for action in statement["Action"])
+
+
+def test_a_topic_may_send_to_the_queues_that_listen_to_it_and_to_no_other() -> None:
+    granted = queue_policy(RESOURCES, "recorder", NAMES)
+    assert granted is not None
+    assert granted["Statement"][0]["Condition"]["ArnEquals"]["aws:SourceArn"].endswith(
+        ":acme-events"
+    )
+    assert queue_policy(RESOURCES, "lane", NAMES) is None
+
+
+def test_a_shortened_visibility_never_gets_too_short_for_a_slow_machine() -> None:
+    assert visibility(RESOURCES, "lane", 1) == RESOURCES.queues["lane"].visibility_seconds
+    assert visibility(RESOURCES, "lane", 10_000) == 10
+    assert visibility(RESOURCES, "webhooks", 60) == RESOURCES.queues["webhooks"].visibility_seconds
+
+
+def test_every_handler_is_in_the_app_module() -> None:
+    assert all(f.handler.startswith("app.") for f in RESOURCES.functions.values())
+
+
+@pytest.mark.parametrize("app", RESOURCES.apps)
+def test_a_function_is_packaged_with_the_versions_that_were_tested(app: str) -> None:
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock_text(), re.MULTILINE))
+    pinned = (ROOT / "functions" / app / "requirements.txt").read_text().split()
+    assert pinned
+    for line in pinned:
+        name, version = line.split("==")
+        assert locked[name] == version
+
+
+def lock_text() -> str:
+    return (ROOT / "requirements" / "run.lock").read_text()

@@ -1,0 +1,52 @@
+"""Settings: read once, refused by name."""
+
+import pytest
+
+from mailroom.settings import MEGABYTE, Settings, SettingsError, load_settings
+
+
+def test_nothing_set_means_the_defaults() -> None:
+    assert load_settings({}) == Settings()
+    assert load_settings({"MAILROOM_DELAY_DIVISOR": ""}).delay_divisor == 1.0
+
+
+def test_every_variable_is_read() -> None:
+    settings = load_settings(
+        {
+            "MAILROOM_DELAY_DIVISOR": "30",
+            "MAILROOM_MAX_MESSAGE_MB": "0.5",
+            "MAILROOM_RETURN_PATH_DOMAIN": "rp.example",
+            "MAILROOM_SMTP_HOSTNAME": "smtp.example",
+            "MAILROOM_WEB_HOSTNAME": "web.example",
+            "MAILROOM_ENDPOINT_NETWORKS": "127.0.0.0/8, ::1/128,",
+        }
+    )
+    assert settings.delay_divisor == settings.retry.divisor == 30.0
+    assert settings.max_message_size == MEGABYTE // 2
+    assert settings.return_path_domain == "rp.example"
+    assert (settings.smtp_hostname, settings.web_hostname) == ("smtp.example", "web.example")
+    assert settings.endpoint_networks == ("127.0.0.0/8", "::1/128")
+
+
+def test_resources_are_found_by_kind_and_name() -> None:
+    settings = load_settings({"MAILROOM_QUEUE_FAN_OUT": "https://queue", "HOME": "/nowhere"})
+    assert settings.resource("queue", "fan-out") == "https://queue"
+    assert "HOME" not in settings.resources
+
+
+def test_a_missing_resource_is_named() -> None:
+    with pytest.raises(SettingsError, match="MAILROOM_TABLE_MAIL is not set"):
+        Settings().resource("table", "mail")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e9", "ten", "1,5"])
+@pytest.mark.parametrize("name", ["MAILROOM_DELAY_DIVISOR", "MAILROOM_MAX_MESSAGE_MB"])
+def test_a_number_that_cannot_be_used_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load_settings({name: text})
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "localhost", "10.0.0.0/8,x"])
+def test_a_network_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="MAILROOM_ENDPOINT_NETWORKS"):
+        load_settings({"MAILROOM_ENDPOINT_NETWORKS": text})
