@@ -13,7 +13,7 @@ from time import sleep
 from typing import Any
 
 from localstack import state
-from localstack.config import Ports, StackConfig
+from localstack.config import Ports, StackConfig, read_config, read_json
 from localstack.ports import PortError, free_ports
 from localstack.stack import run_stack
 from localstack.status import guide, summary
@@ -82,23 +82,20 @@ def status(options: Namespace) -> int:
 
 
 def logs(options: Namespace) -> int:
-    """Print the log of one process, follow it, or list the logs there are."""
-    folder = options.state.resolve() / "logs"
-    names = sorted(path.stem for path in folder.glob("*.log"))
+    """Print the log of one process or function, follow it, or list the logs there are."""
+    folder: Path = options.state.resolve()
+    names = sorted(path.stem for path in folder.glob("logs/*.log"))
+    functions = sorted(read_json(folder / "provisioned.json").get("functions", {}))
     if options.name is None:
-        say("\n".join(names) if names else "There are no logs yet.")
-        return 0
-    path = folder / f"{options.name}.log"
-    if options.name not in names:
-        say(f"There is no log {options.name!r}. There is: {', '.join(names)}", error=True)
+        say("\n".join([*names, *functions]) if names else "There are no logs yet.")
+    elif options.name in names:
+        _show_file(folder / "logs" / f"{options.name}.log", follow=options.follow)
+    elif options.name in functions:
+        _show_function(read_config(folder), options.name, follow=options.follow)
+    else:
+        there = ", ".join([*names, *functions])
+        say(f"There is no log {options.name!r}. There is: {there}", error=True)
         return 2
-    with path.open(errors="replace") as log:
-        _copy(log.read())
-        while options.follow:
-            _copy(log.read())
-            if path.stat().st_size < log.tell():
-                log.seek(0)  # it was cut because it had grown too long
-            sleep(0.3)
     return 0
 
 
@@ -117,6 +114,31 @@ def _signal(pid: int, number: int) -> None:
     if pid > 0:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def _show_file(path: Path, *, follow: bool) -> None:
+    with path.open(errors="replace") as log:
+        _copy(log.read())
+        while follow:
+            _copy(log.read())
+            if path.stat().st_size < log.tell():
+                log.seek(0)  # it was cut because it had grown too long
+            sleep(0.3)
+
+
+def _show_function(config: StackConfig, name: str, *, follow: bool) -> None:
+    from localstack.function_logs import lines  # botocore costs what `status` need not pay
+
+    last, shown = 0, set[tuple[int, str]]()
+    while True:
+        for at, line in lines(config, name, since=last):
+            if (at, line) not in shown:
+                say(line)
+            shown = {(at, line)} if at > last else {*shown, (at, line)}
+            last = max(last, at)
+        if not follow:
+            return
+        sleep(1)
 
 
 def _already_running(folder: Path, *, wait: bool) -> int:

@@ -20,6 +20,8 @@ from localstack.naming import environment
 from localstack.resources import Resources
 
 EMULATOR = "emulator"
+PROXY = "MAILROOM_ENDPOINT_PROXY"  # see `_detour`
+VERIFY = "MAILROOM_SIMULATOR_VERIFY"  # when the simulator verifies DKIM: "receipt" or "view"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def emulator(config: StackConfig, inherited: Mapping[str, str]) -> Program:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "PYTHONUNBUFFERED": "1",
+        **_detour(inherited),  # the emulator hands it on to the functions
     }
     return Program(
         name=EMULATOR,
@@ -119,6 +122,7 @@ def simulator(config: StackConfig, inherited: Mapping[str, str]) -> Program:
         "--ca-folder": config.path("certificates"),
         "--dns": f"{LOOPBACK}:{config.ports.dns}",
         "--webhook-public-key": config.path("webhook_public_key.pem"),
+        "--verify": inherited.get(VERIFY, "receipt"),
     }
     return _ours(config, inherited, "simulator", "localstack.simulator", arguments)
 
@@ -156,6 +160,7 @@ def host_process(
         "MAILROOM_MX_PORT": str(config.ports.mx),
         "MAILROOM_MX_NETWORKS": "127.0.0.0/29",
         "MAILROOM_JOURNAL_DIR": str(config.path("journal")),
+        "MAILROOM_FAULT_FILE": str(config.path("fault")),  # tests of crashes write it
         "MAILROOM_SUBMISSION_PORTS": (
             f"{config.ports.submission},{config.ports.submission_alternative}"
         ),
@@ -201,9 +206,16 @@ def _base(config: StackConfig, inherited: Mapping[str, str]) -> dict[str, str]:
     return {
         **clean_variables(config, inherited),
         **cloud_variables(config),
+        **_detour(inherited),
         "PYTHONPATH": str(config.root),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _detour(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Send the AWS calls of hosts and functions through a proxy, which counts them."""
+    proxy = inherited.get(PROXY)
+    return {"AWS_ENDPOINT_URL": proxy} if proxy else {}
 
 
 def _ready(config: StackConfig, name: str) -> Path:

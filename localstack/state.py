@@ -116,7 +116,7 @@ def _is_gone(pid: int, command: str) -> bool:
 
 def _runs(pid: int, command: str) -> bool:
     listed = subprocess.run(  # noqa: S603 - a fixed command and a number
-        ["ps", "-o", "args=", "-p", str(pid)],  # noqa: S607 - wherever the system keeps it
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607 - wherever the system keeps it
         capture_output=True,
         text=True,
         check=False,

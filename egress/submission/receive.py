@@ -91,6 +91,7 @@ class Wire:
             raise LineTooLongError(line[:8])
         if len(self._unsent) > _MAX_UNSENT:
             await self.flush()
+            await asyncio.sleep(0)  # a flood of commands must not keep the loop from the others
         return line[:-1]
 
     async def content(self, content: Content) -> None:

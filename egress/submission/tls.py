@@ -30,7 +30,6 @@ async def upgrade(
     streams: tuple[Any, Any] = (reader, writer)
     # No await from here to start_tls, so nothing can arrive between the two.
     streams[0]._buffer.clear()  # noqa: SLF001 - a StreamReader has no public way to drop octets
-    streams[0]._maybe_resume_transport()  # noqa: SLF001 - it may have paused for those octets
     transport = await asyncio.get_running_loop().start_tls(
         plain,
         protocol,

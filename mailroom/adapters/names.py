@@ -11,6 +11,7 @@ SCHEMA = 1
 SHARDS = 4  # due buckets; raise it only together with a re-shard of what waits
 
 SUBMISSION = "s"
+HISTORY = "h#"
 
 
 def mail_pk(server: ServerId, number: int) -> str:
@@ -25,7 +26,12 @@ def delivery_sk(index: int) -> str:
 
 def history_prefix(index: int) -> str:
     """What the sort keys of a delivery's history begin with."""
-    return f"h#{index:04d}#"
+    return f"{HISTORY}{index:04d}#"
+
+
+def is_history(sk: str) -> bool:
+    """Say whether a sort key of the mail table is that of a recorded event."""
+    return sk.startswith(HISTORY)
 
 
 def history_sk(index: int, at: float, event_id: str) -> str:

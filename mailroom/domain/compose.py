@@ -27,7 +27,8 @@ from mailroom.domain.headers import to_crlf
 from mailroom.domain.transfer_encoding import quoted_printable
 
 MAX_FILENAME = 255  # characters
-_MAX_TYPE = 500
+_MAX_TYPE = 500  # characters
+_MAX_QUOTED = 1024 * 1024  # octets
 DEFAULT_TYPE = "application/octet-stream"
 
 Mailbox = tuple[str, Address]
@@ -184,7 +185,9 @@ def _text_part(kind: str, text: str) -> bytes:
     encoding = "7bit"
     special = len(body) - len(body.translate(None, _SPECIAL))
     if special or max(map(len, body.split(b"\r\n"))) > MAX_LINE:
-        encoding = "quoted-printable" if special * 6 <= len(body) else "base64"
+        # Quoted-printable goes line by line, which a large body of tiny lines makes slow.
+        readable = special * 6 <= len(body) <= _MAX_QUOTED
+        encoding = "quoted-printable" if readable else "base64"
         body = quoted_printable(body) if encoding == "quoted-printable" else _base64(body)
     return (
         f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"

@@ -18,6 +18,7 @@ from mailroom.usecases.accept import WATCH_SECONDS
 
 LONGEST_WATCH = 3600.0
 COMMIT_SECONDS = 3600.0  # how long a hand-in may take before its rows are garbage
+LATE_SECONDS = 300.0  # a look this late proves nothing about a hand-in
 GRACE_SECONDS = 600.0  # between two wake-ups of the same due delivery
 HORIZON_SECONDS = 60.0  # how far ahead a tick looks: until the next one
 _MAX_DELAY = 900
@@ -83,7 +84,10 @@ def _uncommitted(
     server: ServerId, number: int, was: float, now: float, ports: ReconcilePorts
 ) -> Counter[str]:
     reserved_at = EPOCH + (number >> 13)
-    if now - reserved_at < ports.shortened(COMMIT_SECONDS, least=60.0):
+    is_young = now - reserved_at < ports.shortened(COMMIT_SECONDS, least=60.0)
+    # A look that comes late says that everything here stood still, a laptop asleep for instance;
+    # then a hand-in may be about to commit, however old it is.
+    if is_young or now - was > ports.shortened(LATE_SECONDS, least=30.0):
         again = now + ports.shortened(60.0, least=2.0)
         ports.work.rewatch(server, number, was, again)
         return Counter(uncommitted=1)

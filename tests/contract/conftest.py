@@ -34,6 +34,8 @@ def cloud(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Cloud:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
+    # boto3 remembers the account of the test before this one otherwise.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     options = Options(
         prefix=f"c{account}",
         region="us-east-1",

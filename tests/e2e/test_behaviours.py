@@ -105,9 +105,9 @@ def _webhooks_arrived(
         hooks = customer.webhooks()
         assert all(hook["verified"] for hook in hooks)
         told = {
-            (hook["payload"]["payload"]["message"]["id"], hook["event"])
+            (hook["payload"]["message"]["id"], hook["event"])
             for hook in hooks
-            if "message" in hook["payload"]["payload"]
+            if "message" in hook["payload"]
         }
         return all((id_, behaviour.word) in told for id_, behaviour in by_id.items())
 

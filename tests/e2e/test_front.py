@@ -1,11 +1,11 @@
 """The front passes bytes and decides nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, ClientTimeout, web
 from yarl import URL
 
 from localstack.front import Route, application, parse_route
@@ -16,7 +16,7 @@ class Upstream:
     """A server that remembers what it was asked and answers as told."""
 
     seen: list[tuple[web.BaseRequest, bytes]] = field(default_factory=list)
-    answer: web.Response = field(default_factory=lambda: web.Response(text="fine"))
+    answer: Callable[[], web.Response] = lambda: web.Response(text="fine")
 
 
 async def listen(runner: web.BaseRunner) -> int:
@@ -40,7 +40,7 @@ async def pair() -> AsyncIterator[Pair]:
 
     async def reply(request: web.BaseRequest) -> web.StreamResponse:
         upstream.seen.append((request, await request.read()))
-        return upstream.answer
+        return upstream.answer()
 
     behind = web.ServerRunner(web.Server(reply))
     port = await listen(behind)
@@ -50,7 +50,7 @@ async def pair() -> AsyncIterator[Pair]:
         )
         front = web.AppRunner(app)
         url = f"http://127.0.0.1:{await listen(front)}"
-        async with ClientSession() as client:
+        async with ClientSession(timeout=ClientTimeout(20)) as client:
             yield Pair(upstream, behind, url, client)
         await front.cleanup()
     await behind.cleanup()
@@ -83,7 +83,7 @@ async def test_a_body_arrives_whole(pair: Pair, chunked: bool) -> None:
 
 
 async def test_the_answer_comes_back_untouched(pair: Pair) -> None:
-    pair.upstream.answer = web.Response(
+    pair.upstream.answer = lambda: web.Response(
         status=302,
         headers=[
             ("Location", "https://example.com/?a=1"),

@@ -14,7 +14,7 @@ from egress.sender.faults import Moment
 from mailroom.domain.event import EventType
 from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.reply import SmtpReply
-from tests.support.desk import BUSY, LOST, OK, REFUSED, Crash, Life, World, all_final
+from tests.support.desk import BUSY, LOST, OK, REFUSED, Crash, Life, World, all_final, until
 
 # moment of death -> state afterwards, attempts, uncertain, copies taken, wake-up's delay
 AFTERWARDS = {
@@ -82,8 +82,7 @@ async def test_a_verdict_the_table_never_got_is_written_now(world: World) -> Non
     life.faults.died = lambda: None
     world.book.trouble = {"settle": [OSError("down")] * 99}
     task = asyncio.create_task(life.work(world.wake_up()))
-    while not world.book.asked["settle"]:
-        await asyncio.sleep(0)
+    await until(lambda: world.book.asked["settle"])
     life.faults.dead = True
     life._die()
     world.book.trouble.clear()
@@ -109,8 +108,9 @@ async def test_a_verdict_the_table_has_already_is_not_written_twice(world: World
     await life.end()
 
 
-async def test_a_claim_the_scheduler_took_back_is_left_alone(world: World) -> None:
-    await killed_at(world, Moment.AFTER_DOT)
+@pytest.mark.parametrize("moment", [Moment.AFTER_CLAIM, Moment.AFTER_DOT])
+async def test_a_claim_the_scheduler_took_back_is_left_alone(world: World, moment: Moment) -> None:
+    await killed_at(world, moment)
     other = world.add(state=State.ATTEMPTING, claim="somebody", generation=2)
     life = await reborn(world)
     assert world.row() == other
@@ -199,7 +199,8 @@ async def _live(world: World, life: Life) -> None:
         await life.recover()
         waiting = [row for row in world.book.rows.values() if row.state in CLAIMABLE]
         wake_ups = [world.wake_up(row.key.number) for row in waiting]
-        await asyncio.gather(*map(life.work, wake_ups), return_exceptions=True)
+        ends = await asyncio.gather(*map(life.work, wake_ups), return_exceptions=True)
+        assert all(isinstance(end, bool | Crash) for end in ends), ends
     except Crash:
         pass
     await life.end()

@@ -133,9 +133,7 @@ class Customer:
     def webhooks_of(self, id_: int) -> list[dict[str, Any]]:
         """Webhooks about one message."""
         return [
-            hook
-            for hook in self.webhooks()
-            if hook["payload"].get("payload", hook["payload"]).get("message", {}).get("id") == id_
+            hook for hook in self.webhooks() if hook["payload"].get("message", {}).get("id") == id_
         ]
 
     def http(

@@ -56,7 +56,8 @@ class Book:
     asked: Counter[str] = field(default_factory=Counter)
 
     async def claim(self, ask: ClaimAsk) -> Delivery | None:
-        return await self._do("claim", lambda: self._claim(ask))
+        claimed: Delivery | None = await self._do("claim", lambda: self._claim(ask))
+        return claimed
 
     async def settle(self, claim: str, after: Delivery, event: Event) -> bool:
         return bool(await self._do("settle", lambda: self._settle(claim, after, event)))
@@ -66,7 +67,8 @@ class Book:
         return bool(await self._do("release", lambda: self._close(claim, after)))
 
     async def get(self, key: DeliveryKey) -> Delivery | None:
-        return await self._do("get", lambda: self.rows.get(key))
+        row: Delivery | None = await self._do("get", lambda: self.rows.get(key))
+        return row
 
     async def _do(self, name: str, act: Callable[[], Any]) -> Any:
         self.asked[name] += 1
@@ -230,16 +232,17 @@ class Life:
         self.journal = journal(self._path)
         self.monotonic = 1_000.0
         self._ids = 0
-        book = Mortal(world.book, self.faults)
-        wake = Mortal(self._wake, self.faults)
+        book: Any = Mortal(world.book, self.faults)
+        self._book = book
+        wake: Any = Mortal(self._wake, self.faults)
         self.desk = Desk(
-            book=book,  # type: ignore[arg-type]  # a proxy with the same methods
+            book=book,
             journal=self.journal,
             copier=Mortal(world.copier, self.faults),  # type: ignore[arg-type]  # the same
             resolve=self._resolve,
             exchange=Mortal(world.receivers, self.faults),  # type: ignore[arg-type]  # the same
             wake=wake,
-            settled=Recorder(book, self.journal, wake, lambda: world.now),  # type: ignore[arg-type]
+            settled=Recorder(book, self.journal, wake, lambda: world.now),
             policy=world.policy,
             faults=self.faults,
             now=lambda: world.now,
@@ -250,7 +253,7 @@ class Life:
 
     async def recover(self) -> None:
         """What a process does first."""
-        await recover(self.journal.replay, self.desk, self.desk.book)
+        await recover(self.journal.replay, self.desk, self._book)
 
     async def work(self, wake_up: WakeUp) -> bool:
         """Claim and attempt; say whether the claim was had."""
@@ -289,3 +292,10 @@ class Life:
 def all_final(world: World) -> bool:
     """Whether nothing is left to do."""
     return all(row.state in FINAL for row in world.book.rows.values())
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Let the loop turn until `condition`; TimeoutError after ten seconds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - plain state has no event to wait for
+            await asyncio.sleep(0)

@@ -106,6 +106,7 @@ def test_mailbox_lists_that_are_read(text: str, mailboxes: list[tuple[str, str]]
         "Ann <ann@example.com> Lee",
         "alice@example.org)bob@evil.example",  # CVE-2023-27043
         "alice@example.org(<bob@evil.example>",
+        "alice@example.org)@evil.example(",
         "alice@example.org,<bob@evil.example",
         "alice@example.org]<bob@evil.example>extra",
         '"Ann <ann@example.com>',

@@ -152,6 +152,18 @@ def test_a_value_that_could_break_out_is_refused(letter: Letter) -> None:
 
 
 @pytest.mark.parametrize(
+    "subject", ["ü" * 300, "日本語" * 100, "x" * 1200, "a ü b " * 90, "  " * 600 + "x"]
+)
+def test_a_long_subject_is_cut_into_lines_that_rfc_2047_allows(subject: str) -> None:
+    long_name = (subject, ME[1]) if subject.strip() == subject else ME
+    letter = replace(LETTER, subject=subject, author=long_name, headers=(("X-" + "a" * 80, "ü"),))
+    assert str(read(letter)["Subject"]) == subject.strip()
+    lines = compose(letter, POSTMARK).split(b"\r\n")
+    encoded = [line for line in lines if b"=?utf-8?" in line and not line.startswith(b"X-a")]
+    assert max(map(len, encoded), default=0) <= 76
+
+
+@pytest.mark.parametrize(
     ("given", "written"),
     [
         ("message/rfc822", "application/octet-stream"),  # these two may not be encoded

@@ -73,6 +73,10 @@ def add_odd_routes(app: Chalice) -> None:
         many = {"Set-Cookie": ["a=1", "b=2"], "X-Many": ["1", "2"], "X-One": "1"}
         return Response("text", headers=many | {"Content-Type": "text/plain"}, status_code=202)
 
+    @app.route("/cookie")
+    def cookie() -> Response:
+        return Response({}, headers={"Set-Cookie": "a=1"})
+
     @app.route("/broken")
     def broken() -> None:
         raise RuntimeError("a secret place")
@@ -178,6 +182,12 @@ def test_repeated_answer_headers_and_cookies_are_kept(handler: Handler) -> None:
     assert given["cookies"] == ["a=1", "b=2"]
     assert given["headers"] == {"x-many": "1, 2", "x-one": "1", "content-type": "text/plain"}
     assert (given["body"], given["isBase64Encoded"]) == ("text", False)
+
+
+def test_a_single_cookie_is_a_cookie_too(handler: Handler) -> None:
+    given = handler(http_event("GET", "/cookie"), None)
+    assert given["cookies"] == ["a=1"]
+    assert "set-cookie" not in given["headers"]
 
 
 @pytest.mark.parametrize("path", ["/broken", "/unwritable"])

@@ -6,6 +6,7 @@ import pytest
 from mail_webhooks import consumers
 from mail_webhooks.batch import read_event
 
+from mailroom.adapters.names import history_sk
 from mailroom.domain.event import AttemptFacts, Event, EventType, dump_event
 from mailroom.domain.message import DeliveryKey, ServerId
 from mailroom.errors import HandOverError
@@ -59,6 +60,13 @@ def test_a_verdict_is_published_once_when_its_event_appears(capsys):
     assert facts.published == [first, second]
     (line,) = logged(capsys)
     assert (line["function"], line["records"], line["published"]) == ("publish", 5, 2)
+
+
+def test_history_rows_carry_events_too_but_are_where_they_end():
+    facts, event = MemoryFacts(), event_of(0)
+    written = image(event, pk="p", sk=history_sk(0, event.at, event.id))
+    consumers.publish({"Records": [change(1, new=written)]}, facts)
+    assert facts.published == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from mailroom.adapters.rsa_signer import RsaSigner
 from mailroom.domain.jwks import jwks, key_id, read_public_key
 
-BODY = '{"event":"MessageSent","payload":{"subject":"Grüße"}}'.encode()
+BODY = '{"event":"MessageSent","payload":{"subject":"Grüße"}}\n'.encode()
 
 
 def der(key) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mailroom.adapters.names import is_history
 from mailroom.domain.event import Event, load_event
 from mailroom.usecases.publish import Change
 
@@ -20,8 +21,9 @@ class StreamRead:
 def read_stream(records: Iterable[Mapping[str, Any]]) -> StreamRead:
     """Return the changes that touched an item's event.
 
-    Items without one (submissions, history), deletions and other updates yield nothing. Total: a
-    record nobody can read must not stop the shard for all that come after it.
+    Items without one (submissions), deletions and other updates yield nothing; nor does history,
+    which is where published events end. Total: a record nobody can read must not stop the shard
+    for all that come after it.
     """
     changes, malformed = [], []
     for record in records:
@@ -36,7 +38,10 @@ def read_stream(records: Iterable[Mapping[str, Any]]) -> StreamRead:
 
 
 def _change(images: Mapping[str, Any]) -> Change | None:
-    new = images.get("NewImage", {}).get("event")
+    image = images.get("NewImage", {})
+    if is_history(image.get("sk", {}).get("S", "")):
+        return None
+    new = image.get("event")
     old = images.get("OldImage", {}).get("event")
     if new is None or new == old:
         return None

@@ -1,0 +1,91 @@
+data "aws_caller_identity" "current" {}
+
+# resources.json says what there is. The provisioner of the local stack reads the same file, and a
+# test compares what both make of it: change localstack/naming.py together with this file.
+locals {
+  resources = jsondecode(file("${path.module}/../resources.json"))
+  emulated  = var.endpoint != ""
+  zips      = jsondecode(file(var.zips_file))
+  account   = data.aws_caller_identity.current.account_id
+
+  services = {
+    table  = "dynamodb"
+    bucket = "s3"
+    key    = "kms"
+    queue  = "sqs"
+    topic  = "sns"
+  }
+
+  # What a process is told, by kind:name.
+  addresses = merge(
+    { for name, table in module.table : "table:${name}" => table.name },
+    { for name, bucket in aws_s3_bucket.this : "bucket:${name}" => bucket.bucket },
+    { for name, key in aws_kms_key.this : "key:${name}" => key.arn },
+    { for name, queue in module.queue : "queue:${name}" => queue.url },
+    { for name, topic in aws_sns_topic.this : "topic:${name}" => topic.arn },
+  )
+
+  # What a policy names, by kind:name.
+  arns = merge(
+    { for name, table in module.table : "table:${name}" => table.arn },
+    { for name, bucket in aws_s3_bucket.this : "bucket:${name}" => bucket.arn },
+    { for name, key in aws_kms_key.this : "key:${name}" => key.arn },
+    { for name, queue in module.queue : "queue:${name}" => queue.arn },
+    { for name, topic in aws_sns_topic.this : "topic:${name}" => topic.arn },
+  )
+
+  common = {
+    MAILROOM_DELAY_DIVISOR      = tostring(var.delay_divisor)
+    MAILROOM_RETURN_PATH_DOMAIN = var.return_path_domain
+    MAILROOM_SMTP_HOSTNAME      = var.smtp_hostname
+    MAILROOM_WEB_HOSTNAME       = var.web_hostname
+    MAILROOM_MAX_MESSAGE_MB     = tostring(var.max_message_mb)
+    MAILROOM_ENDPOINT_NETWORKS  = var.endpoint_networks
+  }
+
+  environments = {
+    for name, function in local.resources.functions : name => merge(local.common, {
+      for place in keys(function.access) :
+      "MAILROOM_${upper(replace(replace(place, ":", "_"), "-", "_"))}" => local.addresses[place]
+    })
+  }
+
+  # One statement for each resource, one more for each index that an action names.
+  access_statements = {
+    for name, function in local.resources.functions : name => flatten([
+      for place, actions in function.access : concat(
+        length([for action in actions : action if !strcontains(action, ":")]) == 0 ? [] : [{
+          actions = [
+            for action in actions : "${local.services[split(":", place)[0]]}:${action}"
+            if !strcontains(action, ":")
+          ]
+          resource = startswith(place, "bucket:") ? "${local.arns[place]}/*" : local.arns[place]
+        }],
+        [
+          for action in actions : {
+            actions  = ["${local.services[split(":", place)[0]]}:${split(":", action)[0]}"]
+            resource = "${local.arns[place]}/${split(":", action)[1]}"
+          } if strcontains(action, ":")
+        ],
+      )
+    ])
+  }
+
+  source_statements = {
+    for name in keys(local.resources.functions) : name => [
+      for mapping in local.resources.mappings : {
+        actions = can(mapping.queue) ? [
+          "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
+          ] : [
+          "dynamodb:GetRecords", "dynamodb:GetShardIterator",
+          "dynamodb:DescribeStream", "dynamodb:ListStreams",
+        ]
+        resource = (
+          can(mapping.queue)
+          ? local.arns["queue:${mapping.queue}"]
+          : "${local.arns["table:${mapping.stream}"]}/stream/*"
+        )
+      } if mapping.function == name
+    ]
+  }
+}

@@ -1,0 +1,14 @@
+output "addresses" {
+  description = "What a process is told of each resource, by kind:name."
+  value       = local.addresses
+}
+
+output "endpoints" {
+  description = "URL of each HTTP API."
+  value       = { for name, api in module.api : name => api.endpoint }
+}
+
+output "functions" {
+  description = "Name of each function."
+  value       = { for name, function in module.function : name => function.name }
+}

@@ -1,0 +1,78 @@
+variable "prefix" {
+  description = "What every resource name starts with. S3 bucket names are global: choose your own."
+  type        = string
+  default     = "mailroom"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,24}$", var.prefix))
+    error_message = "2 to 25 lower-case letters, digits and hyphens, a letter first."
+  }
+}
+
+variable "region" {
+  description = "AWS region."
+  type        = string
+  default     = "us-east-1"
+}
+
+variable "zips_file" {
+  description = "zips.json as `./run package` writes it: the runtime and the zip of each app."
+  type        = string
+}
+
+variable "endpoint" {
+  description = "URL of an AWS emulator; empty on AWS. It leaves out what no emulator has."
+  type        = string
+  default     = ""
+}
+
+variable "mapping_concurrency" {
+  description = "Batches that a queue's function works on at once; 0 is AWS's own limit."
+  type        = number
+  default     = 0
+}
+
+variable "log_days" {
+  description = "How long function logs are kept."
+  type        = number
+  default     = 14
+}
+
+variable "alarm_topic_arn" {
+  description = "SNS topic told when a dead-letter queue is not empty; empty for nobody."
+  type        = string
+  default     = ""
+}
+
+variable "delay_divisor" {
+  description = "Shortens every wait between attempts. 1 outside of tests."
+  type        = number
+  default     = 1
+}
+
+variable "return_path_domain" {
+  description = "Domain of return paths for tenants without one of their own."
+  type        = string
+}
+
+variable "smtp_hostname" {
+  description = "Name of the submission host."
+  type        = string
+}
+
+variable "web_hostname" {
+  description = "Name of the platform's web address."
+  type        = string
+}
+
+variable "max_message_mb" {
+  description = "Largest message accepted, in megabytes."
+  type        = number
+  default     = 14
+}
+
+variable "endpoint_networks" {
+  description = "Private networks that webhooks may reach, comma-separated. Empty outside of tests."
+  type        = string
+  default     = ""
+}
