@@ -1,5 +1,6 @@
 """Peers on the same machine in the same run. Without them there is no ratio, and that is said."""
 
+import random
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ SESSIONS = 20  # smtp-source's, a new connection for each message
 DESTINATION_CONCURRENCY = 50
 DOMAIN, SELECTOR = "demo.mailroom.test", "peer"
 _DRAIN_WITHIN = 600.0
+_PORTS = range(20_000, 32_000)
 
 
 class PeerError(Exception):
@@ -135,12 +137,24 @@ def new_key() -> bytes:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that are free now."""
-    probes = [socket.socket() for _ in range(count)]
+    """Return ports of 127.0.0.1 that are free now.
+
+    They lie below the range from which the system takes the ports of outgoing connections, so
+    that no neighbour's connection takes one before it is listened on.
+    """
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            if not _is_taken(probe, port):
+                found.append(port)
+        if len(found) == count:
+            return found
+    raise PeerError("there is no free port")
+
+
+def _is_taken(probe: socket.socket, port: int) -> bool:
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return True
+    return False

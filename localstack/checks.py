@@ -1,5 +1,6 @@
 """`./run test`, `lint`, `bench`, `package` and `plan`: other programs, called the right way."""
 
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -35,6 +36,8 @@ def test(options: Namespace, environment: Mapping[str, str]) -> int:
 def lint(options: Namespace, environment: Mapping[str, str]) -> int:
     """Run all linters and say which complained; 1 if any did."""
     failed = []
+    rooms = [options.root, *sorted((options.root / "functions").glob("*"))]
+    environment = {**environment, "PYTHONPATH": os.pathsep.join(map(str, rooms))}
     for command in LINTERS:
         program = str(Path(sys.executable).with_name(command[0]))
         if _run(options.root, environment, [program, *command[1:]]):

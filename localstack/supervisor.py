@@ -15,8 +15,8 @@ from time import monotonic
 from localstack.processes import Program
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 5.0  # seconds before a dead process is started again
-SETTLED_AFTER = 30.0  # seconds of life after which the next death counts as a first one
-HEALTH_EVERY = 2.0
+SETTLED_AFTER = 1.5  # seconds of life after which the next death counts as a first one
+HEALTH_EVERY = 0.5
 HEALTH_TIMEOUT = 3.0
 LOG_LIMIT = 50 * 1024 * 1024  # octets; then the log is moved aside
 

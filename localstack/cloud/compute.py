@@ -37,17 +37,25 @@ def make_functions(scope: Scope) -> None:
     """Make each function from its app's zip, or bring an existing one up to date."""
     client = scope.client("lambda")
     code = {app: Path(path).read_bytes() for app, path in scope.options.zips.items()}
+    existing = []
     for logical, function in scope.resources.functions.items():
-        wanted = _configuration(scope, logical, function)
-        name, zipped = wanted["FunctionName"], code[function.app]
-        code_of = {"Code": {"ZipFile": zipped}, "PackageType": "Zip"}
-        made = attempt(CONFLICT, client.create_function, **wanted, **code_of)
-        if made is None:
-            client.update_function_code(FunctionName=name, ZipFile=zipped)
-            client.get_waiter("function_updated_v2").wait(FunctionName=name)
-            client.update_function_configuration(**wanted)
-    for logical in scope.resources.functions:  # they become active side by side
-        client.get_waiter("function_active_v2").wait(FunctionName=scope.names.name(logical))
+        wanted, zipped = _configuration(scope, logical, function), code[function.app]
+        arguments = {**wanted, "Code": {"ZipFile": zipped}, "PackageType": "Zip"}
+        if attempt(CONFLICT, client.create_function, **arguments) is None:
+            client.update_function_code(FunctionName=wanted["FunctionName"], ZipFile=zipped)
+            existing.append(wanted)
+    # Lambda takes one change at a time, but functions change side by side.
+    _wait(client, "function_updated_v2", existing)
+    for wanted in existing:
+        client.update_function_configuration(**wanted)
+    _wait(client, "function_updated_v2", existing)
+    names = [{"FunctionName": scope.names.name(name)} for name in scope.resources.functions]
+    _wait(client, "function_active_v2", names)
+
+
+def _wait(client: Any, state: str, functions: list[dict[str, Any]]) -> None:
+    for function in functions:
+        client.get_waiter(state).wait(FunctionName=function["FunctionName"])
 
 
 def make_mappings(scope: Scope) -> None:

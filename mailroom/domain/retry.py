@@ -17,7 +17,7 @@ class RetryPolicy:
     delays: tuple[float, ...] = (MINUTE, 3 * MINUTE, 7 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR)
     give_up_after: float = 48 * HOUR
     uncertain_delay: float = 15 * MINUTE
-    uncertain_resends: int = 1
+    uncertain_resends: int = 3  # a copy too many is better than none: the mail is transactional
     divisor: float = 1.0  # the local stack shortens every wait by this factor
 
     def delay(self, attempts: int, *, jitter: float) -> float:

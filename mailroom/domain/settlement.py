@@ -151,7 +151,7 @@ def _details(after: Delivery, kind: EventType, outcome: Outcome, seen: Seen) -> 
         case EventType.EXPIRED:
             return f"Gave up after {after.attempts} attempts: the message is too old"
         case EventType.UNCERTAIN:
-            again = "it is sent once more" if after.due_at else "it is not sent again"
+            again = "it is sent again" if after.due_at else "it is not sent again"
             return f"The final reply was lost{where}; the receiver may have taken it; {again}"
         case _:
             return f"Not accepted{where} at {outcome.reply.phase}; it will be tried again"

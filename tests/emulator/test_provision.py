@@ -91,6 +91,19 @@ def test_an_api_call_reaches_its_function_as_payload_2(deployment: Deployment) -
     assert event["body"] == '{"x": 1}'
 
 
+def test_the_subscriptions_leave_the_envelope_out_where_the_file_says_so(
+    deployment: Deployment,
+) -> None:
+    sns = deployment.session.client("sns")
+    raw = {}
+    for subscription in sns.list_subscriptions()["Subscriptions"]:
+        arn = subscription["SubscriptionArn"]
+        attributes = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+        queue = subscription["Endpoint"].rpartition(":acme-")[2]
+        raw[queue] = attributes["RawMessageDelivery"] == "true"
+    assert raw == {s.queue: s.raw for s in RESOURCES.subscriptions}
+
+
 def test_a_subscribed_queue_gets_the_bare_message(deployment: Deployment) -> None:
     sns, sqs = deployment.session.client("sns"), deployment.session.client("sqs")
     queue = sqs.create_queue(QueueName="listener")["QueueUrl"]

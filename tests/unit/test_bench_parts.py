@@ -1,11 +1,18 @@
 """What the benchmarks count with: AWS requests by kind, item sizes, and lines of /proc."""
 
 import json
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from bench.aws_calls import Request, Sizes, label, octets, with_capacity, writes
+from bench.counting_proxy import CountingProxy
 from bench.processes import Stat, below, parse_peak, parse_stat
+from localstack.config import Ports, StackConfig, write_config
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{}/aws4_request, SignedHeaders=host"
 
@@ -168,3 +175,50 @@ def test_a_tree_is_its_root_and_all_below_it() -> None:
 def test_peak_memory_is_read_from_status() -> None:
     assert parse_peak("Name:\tx\nVmPeak:\t  9 kB\nVmHWM:\t  1234 kB\n") == 1234
     assert parse_peak("Name:\tkthreadd\n") == 0
+
+
+async def listening(application: web.Application, stack: AsyncExitStack) -> int:
+    runner = web.AppRunner(application)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port: int = runner.addresses[0][1]
+    return port
+
+
+async def test_the_proxy_passes_octets_on_and_counts_what_went_by(tmp_path: Path) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.raw_path, await request.read()))
+        body = (
+            json.dumps(consumed(2.0)).encode() if b"TableName" in seen[-1][1] else b"\x1f\x8b\xff"
+        )
+        return web.Response(status=418, body=body, headers={"X-Amz-Id": "7"})
+
+    async with AsyncExitStack() as stack:
+        upstream = web.Application()
+        upstream.router.add_route("*", "/{path:.*}", answer)
+        ports = replace(Ports(), emulator=await listening(upstream, stack))
+        write_config(StackConfig(tmp_path, tmp_path, ports))
+        port = await listening(CountingProxy(tmp_path).application(), stack)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        url = f"http://127.0.0.1:{port}"
+
+        put = dynamodb("PutItem", TableName="x-mail", Item=item("s"))
+        async with http.post(url, data=put.body, headers=put.headers) as found:
+            assert (found.status, found.headers["X-Amz-Id"]) == (418, "7")
+            assert await found.json(content_type=None) == consumed(2.0)
+        upload = {"authorization": SIGNED.format("s3")}
+        async with http.put(f"{url}/b/k%2F1?x=%20", data=b"\0\r\n\xff", headers=upload) as found:
+            assert await found.read() == b"\x1f\x8b\xff"
+        async with http.get(f"{url}/__counts") as found:
+            counts = await found.json()
+        async with http.post(f"{url}/__reset"), http.get(f"{url}/__counts") as found:
+            nothing = await found.json()
+
+    assert json.loads(seen[0][1])["ReturnConsumedCapacity"] == "INDEXES"
+    assert seen[1] == ("/b/k%2F1?x=%20", b"\0\r\n\xff")
+    assert counts["calls"] == {"dynamodb.PutItem mail": 1, "s3.PutObject": 1}
+    assert counts["writes"] == {"submission": {"count": 1, "units": 2.0}}
+    assert nothing == {"calls": {}, "writes": {}}

@@ -4,15 +4,22 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
+
 from localstack.config import Ports, StackConfig
-from localstack.status import curl_line, describe, guide, smtp_line
+from localstack.status import Status, curl_line, describe, guide, smtp_line
 from localstack.tenant import make_secrets
 
 CONFIG = StackConfig(Path("project"), Path("state folder"), Ports())
 
 
-def test_the_printed_curl_is_one_command_with_a_whole_message(tmp_path: Path) -> None:
-    status = describe(CONFIG, make_secrets(tmp_path / "secrets.json"), {})
+@pytest.fixture(scope="module")
+def status(tmp_path_factory: pytest.TempPathFactory) -> Status:
+    secrets = make_secrets(tmp_path_factory.mktemp("state") / "secrets.json")
+    return describe(CONFIG, secrets, {})
+
+
+def test_the_printed_curl_is_one_command_with_a_whole_message(status: Status) -> None:
     words = shlex.split(curl_line(status))
     message = json.loads(words[words.index("-d") + 1])
     assert words[0] == "curl"
@@ -21,16 +28,14 @@ def test_the_printed_curl_is_one_command_with_a_whole_message(tmp_path: Path) ->
     assert len(message["attachments"]) == 1
 
 
-def test_the_printed_smtp_line_is_a_program_python_accepts(tmp_path: Path) -> None:
-    status = describe(CONFIG, make_secrets(tmp_path / "secrets.json"), {})
+def test_the_printed_smtp_line_is_a_program_python_accepts(status: Status) -> None:
     interpreter, flag, program = shlex.split(smtp_line(status))
     assert (interpreter, flag) == ("python3", "-c")
     compile(program, "pasted", "exec")
     assert status["smtp"]["password"] in program
 
 
-def test_the_status_has_every_documented_key(tmp_path: Path) -> None:
-    status = describe(CONFIG, make_secrets(tmp_path / "secrets.json"), {})
+def test_the_status_has_every_documented_key(status: Status) -> None:
     documented = {
         "api_url", "tracking_url", "simulator_url", "smtp", "api_key", "from_domain",
         "recipient_domain", "dns", "webhook_public_key", "retry_delay_factor", "processes",
