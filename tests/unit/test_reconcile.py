@@ -135,8 +135,8 @@ def test_a_claim_whose_owner_is_gone_is_settled_as_uncertain():
     assert world.ledger.outbox[key()].type is EventType.UNCERTAIN
 
 
-def test_a_second_lost_claim_is_the_end():
-    world = World(claimed(NOW - 1, uncertain=1))
+def test_a_fourth_lost_claim_is_the_end():
+    world = World(claimed(NOW - 1, uncertain=3))
     world.look()
     assert world.state() is State.UNCERTAIN
 

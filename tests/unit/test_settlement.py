@@ -76,15 +76,17 @@ def test_a_deferral_that_would_come_too_late_expires_at_once(left: float, state:
         assert "too old" in facts.details
 
 
-def test_a_lost_reply_is_answered_with_one_more_copy_and_no_third() -> None:
-    first = settled(LOST)
-    assert first.after.uncertain == 1
-    assert first.after.due_at == NOW + POLICY.uncertain_delay
-    assert "sent once more" in (first.event.attempt.details if first.event.attempt else "")
-    again = replace(first.after, state=State.ATTEMPTING, claim="claim-2")
-    second = settled(LOST, again)
-    assert (second.after.state, second.after.uncertain) == (State.UNCERTAIN, 2)
-    assert "not sent again" in (second.event.attempt.details if second.event.attempt else "")
+def test_a_lost_reply_is_answered_with_three_more_copies_and_no_fifth() -> None:
+    last = settled(LOST)
+    for lost in (1, 2, 3):
+        assert (last.after.state, last.after.uncertain) == (State.DEFERRED, lost)
+        assert last.after.due_at == NOW + POLICY.uncertain_delay
+        assert last.event.attempt is not None
+        assert "sent again" in last.event.attempt.details
+        last = settled(LOST, replace(last.after, state=State.ATTEMPTING, claim=f"claim-{lost}"))
+    assert (last.after.state, last.after.uncertain) == (State.UNCERTAIN, 4)
+    assert last.event.attempt is not None
+    assert "not sent again" in last.event.attempt.details
 
 
 def test_a_policy_may_forbid_any_second_copy() -> None:
