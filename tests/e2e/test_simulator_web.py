@@ -33,7 +33,7 @@ async def simulator(tmp_path):
     ("path", "status"),
     [
         ("/api/messages?limit=x", 400),
-        ("/api/messages?limit=1001", 400),
+        ("/api/messages?limit=10001", 400),
         ("/api/webhooks?limit=-1", 400),
         ("/api/messages/none", 404),
         ("/api/messages/none/raw", 404),
