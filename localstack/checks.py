@@ -11,7 +11,7 @@ from localstack.builds import BuildError, build_all, write_manifest
 from localstack.resources import load_resources
 
 SELECTIONS: Mapping[str, tuple[str, ...]] = {
-    "unit": ("tests/unit",),
+    "unit": ("-n", "2", "tests/unit"),
     "fast": ("-m", "not emulator and not stack and not peers"),
     "peers": ("-m", "peers"),
     "all": (),
