@@ -163,7 +163,7 @@ def desk_over(
     )
     answer = MxAnswer((MxTarget("sink.test", "127.0.0.1", port),))
 
-    async def resolve(domain: str) -> MxAnswer:
+    async def resolve(_server: str, domain: str) -> MxAnswer:
         assert domain
         return answer
 

@@ -47,6 +47,15 @@ class Directory(Protocol):
     def sending_domain(self, server: Server, name: str) -> Domain | None:
         """Return the verified domain `name` of the server or, failing that, its organisation."""
 
+    def address_credential(self, address: str) -> Credential | None:
+        """Return the SMTP-IP credential whose network holds the IP `address` most exactly.
+
+        IPv4 addresses written as IPv6 (`::ffff:`) are looked up as IPv4.
+        """
+
+    def cram_secrets(self, user: str) -> Sequence[tuple[Credential, str]]:
+        """Return the CRAM-MD5 credentials of `org/server` or `org_server` with their secrets."""
+
     def webhooks(self, server: ServerId) -> Sequence[Webhook]:
         """Return the server's enabled webhooks."""
 

@@ -188,6 +188,7 @@ def _delivery(item: Mapping[str, Any]) -> Delivery:
         claim=item["claim"]["S"] if "claim" in item else None,
         claim_until=_seconds(item, "until"),
         due_at=_seconds(item, "due_at"),
+        manual="manual" in item and item["manual"]["BOOL"],
     )
 
 
@@ -214,4 +215,7 @@ def _submission(server: ServerId, number: int, item: Mapping[str, Any]) -> Submi
         body=BodyRef(inline=inline, key=text("body")),
         credential=text("cred") or "",
         received_with_ssl=item["ssl"]["BOOL"] if "ssl" in item else None,
+        hold="hold" in item and item["hold"]["BOOL"],
+        utf8="utf8" in item and item["utf8"]["BOOL"],
+        dsn=text("dsn") or "",
     )

@@ -23,7 +23,7 @@ from egress.sender.faults import Faults, Moment
 from egress.sender.persist import until_done, wake
 from mailroom.domain.event import Event, dump_event
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import Delivery, DeliveryKey, WakeUp
+from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
 from mailroom.domain.outcome import classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
@@ -65,7 +65,7 @@ class Desk:
     book: Book
     journal: Journal
     copier: Copier
-    resolve: Callable[[str], Awaitable[MxAnswer]]
+    resolve: Callable[[ServerId, str], Awaitable[MxAnswer]]
     exchange: Exchange
     wake: Callable[[WakeUp, float], Awaitable[bool]]
     settled: Callable[[str, Settlement], Awaitable[None]]
@@ -126,7 +126,7 @@ async def _deliver(
     copy = await desk.copier.copy(delivery)
     if isinstance(copy, SmtpReply):
         return Exchanged(copy)
-    answer = await desk.resolve(delivery.recipient.rpartition("@")[2])
+    answer = await desk.resolve(delivery.key.server, delivery.recipient.rpartition("@")[2])
     id_ = delivery.claim or ""
 
     async def before_dot() -> None:

@@ -136,7 +136,7 @@ async def _desk(
             tenants=_tenants(settings),
             signer=Signer(clock=time.time),
         ),
-        resolve=resolver.hosts,
+        resolve=lambda _server, domain: resolver.hosts(domain),
         exchange=Exchange(pool, source),
         wake=lane.wake,
         settled=Recorder(deliveries, journal, lane.wake, time.time),

@@ -3,7 +3,16 @@
 import json
 from collections.abc import Iterable
 
-from mailroom.adapters.dynamo_directory import credential_pk, dump_server
+from pynamodb.exceptions import PutError
+
+from mailroom.adapters.directory_json import (
+    credential_pk,
+    dump_credential,
+    dump_server,
+    dump_webhook,
+    login_pk,
+    network_pk,
+)
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow
 from mailroom.domain.message import Credential, Server, Webhook
@@ -21,14 +30,39 @@ class DirectoryRows:
         self._put(f"server#{server.id}", "-", dump_server(server))
 
     def put_credential(self, credential: Credential, secret: str) -> None:
-        """Write a credential; only the hash of `secret` is stored."""
-        stored = {
-            "id": credential.id,
-            "server": credential.server,
-            "kind": credential.kind,
-            "name": credential.name,
-        }
-        self._put(credential_pk(secret), "-", json.dumps(stored))
+        """Write a credential; only the hash of `secret` is stored.
+
+        One that allows CRAM-MD5 is also kept encrypted, because the server's side of that needs
+        the secret itself.
+        """
+        self._put(credential_pk(secret), "-", dump_credential(credential))
+        if credential.cram:
+            wrapped = self._keyring.wrap(secret.encode(), f"server#{credential.server}")
+            place = f"server#{credential.server}", f"cram#{credential.id}"
+            self._put(*place, dump_credential(credential), wrapped)
+
+    def put_network(self, credential: Credential, network: str) -> None:
+        """Write an SMTP-IP credential: an IP address or network (`192.0.2.0/24`).
+
+        Raises ValueError for what is no network or a very large one, and when the network
+        belongs to another server already.
+        """
+        row = self._rows(network_pk(network), "-")
+        row.json = dump_credential(credential)
+        try:
+            row.save(condition=self._rows.pk.does_not_exist())
+        except PutError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            owner = json.loads(self._rows.get(row.pk, "-").json)["server"]
+            if owner != credential.server:
+                raise ValueError(f"{network} belongs to another server") from error
+            row.save()
+
+    def put_login(self, organisation: str, server: Server) -> None:
+        """Write the user name `organisation/server` (permalinks) of a server."""
+        pk = login_pk(f"{organisation}/{server.permalink}")
+        self._put(pk, "-", json.dumps({"server": server.id}))
 
     def put_domain(
         self,
@@ -47,12 +81,7 @@ class DirectoryRows:
 
     def put_webhook(self, webhook: Webhook) -> None:
         """Write a webhook."""
-        stored = {
-            "url": webhook.url,
-            "events": sorted(webhook.events),
-            "enabled": webhook.enabled,
-        }
-        self._put(f"server#{webhook.server}", f"webhook#{webhook.id}", json.dumps(stored))
+        self._put(f"server#{webhook.server}", f"webhook#{webhook.id}", dump_webhook(webhook))
 
     def put_key(
         self, purpose: str, kid: str, secret: bytes, *, created_at: float, public: str = ""

@@ -4,46 +4,27 @@ Everything is cached for 60 seconds: an API call costs no directory read when wa
 change is seen within a minute.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from mailroom.adapters.directory_json import (
+    credential_pk,
+    load_credential,
+    load_server,
+    load_webhook,
+    login_pk,
+    networks_of,
+)
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow
-from mailroom.domain.message import Credential, Domain, Server, ServerId, Tracking, Webhook
+from mailroom.domain.message import Credential, Domain, Server, ServerId, Webhook
 from mailroom.ports import Clock
 
 FRESH_SECONDS = 60.0
 _MAX_CACHED = 20_000
 T = TypeVar("T")
-
-
-def credential_pk(secret: str) -> str:
-    """Partition key of a credential: the SHA-256 of its secret, which itself is not stored."""
-    return f"credential#{hashlib.sha256(secret.encode()).hexdigest()}"
-
-
-def dump_server(server: Server) -> str:
-    """Write a server row's JSON."""
-    tracking = server.tracking
-    return json.dumps(
-        {
-            "organisation": server.organisation,
-            "name": server.name,
-            "permalink": server.permalink,
-            "token": server.token,
-            "suspended": server.suspended,
-            "tracking": {
-                "base_url": tracking.base_url,
-                "clicks": tracking.clicks,
-                "opens": tracking.opens,
-            }
-            if tracking
-            else None,
-        }
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +60,27 @@ class DynamoDirectory:
         stored = self._cached((pk,), lambda: self._get(pk, "-"))
         if stored is None or stored["kind"] != kind:
             return None
-        return Credential(stored["id"], ServerId(stored["server"]), kind, stored["name"])
+        return load_credential(stored)
 
     def server(self, id_: ServerId) -> Server | None:
         """See Directory.server."""
         stored = self._cached((f"server#{id_}",), lambda: self._get(f"server#{id_}", "-"))
         if stored is None:
             return None
-        tracking = stored["tracking"]
-        return Server(
-            id=id_,
-            organisation=stored["organisation"],
-            name=stored["name"],
-            permalink=stored["permalink"],
-            token=stored["token"],
-            tracking=Tracking(**tracking) if tracking else None,
-            suspended=stored["suspended"],
-        )
+        return load_server(id_, stored)
+
+    def address_credential(self, address: str) -> Credential | None:
+        """See Directory.address_credential. One read of every network there could be."""
+        return self._cached(("network", address), lambda: self._read_network(address))
+
+    def cram_secrets(self, user: str) -> Sequence[tuple[Credential, str]]:
+        """See Directory.cram_secrets."""
+        pk = login_pk(user)
+        stored = self._cached((pk,), lambda: self._get(pk, "-"))
+        if stored is None:
+            return []
+        server = ServerId(stored["server"])
+        return self._cached(("cram", server), lambda: self._read_cram(server))
 
     def sending_domain(self, server: Server, name: str) -> Domain | None:
         """See Directory.sending_domain."""
@@ -147,10 +132,22 @@ class DynamoDirectory:
     def _read_webhooks(self, server: ServerId) -> Sequence[Webhook]:
         rows = self._rows.query(f"server#{server}", self._rows.sk.startswith("webhook#"))
         found = [(row.sk.removeprefix("webhook#"), json.loads(row.json)) for row in rows]
+        return [load_webhook(id_, server, stored) for id_, stored in found if stored["enabled"]]
+
+    def _read_network(self, address: str) -> Credential | None:
+        keys = [(pk, "-") for pk in networks_of(address)]
+        rows = {row.pk: row for row in self._rows.batch_get(keys)}
+        found = next((rows[pk] for pk, _ in keys if pk in rows), None)
+        return load_credential(json.loads(found.json)) if found else None
+
+    def _read_cram(self, server: ServerId) -> Sequence[tuple[Credential, str]]:
+        rows = self._rows.query(f"server#{server}", self._rows.sk.startswith("cram#"))
         return [
-            Webhook(id_, server, stored["url"], frozenset(stored["events"]))
-            for id_, stored in found
-            if stored["enabled"]
+            (
+                load_credential(json.loads(row.json)),
+                self._keyring.unwrap(row.wrapped, f"server#{server}").decode(),
+            )
+            for row in rows
         ]
 
     def _read_keys(self, purpose: str) -> Mapping[str, PlatformKey]:

@@ -68,6 +68,8 @@ class DynamoLedger:
         )
         row.inline, row.body = submission.body.inline, submission.body.key
         row.cred = submission.credential
+        row.hold, row.utf8 = submission.hold or None, submission.utf8 or None
+        row.dsn = submission.dsn or None
         row.ttl = int(submission.expires_at) + RETENTION_SECONDS
         row.save(condition=self._tables.submission.pk.does_not_exist())
 
@@ -247,6 +249,9 @@ def read_submission(row: SubmissionRow) -> Submission:
         body=BodyRef(inline=row.inline, key=row.body),
         credential=row.cred,
         received_with_ssl=row.ssl,
+        hold=bool(row.hold),
+        utf8=bool(row.utf8),
+        dsn=row.dsn or "",
     )
 
 
@@ -264,6 +269,7 @@ def read_delivery(row: DeliveryRow) -> Delivery:
         claim=row.claim,
         claim_until=row.until / _MS if row.until is not None else None,
         due_at=row.due_at / _MS if row.due_at is not None else None,
+        manual=bool(row.manual),
     )
 
 

@@ -45,6 +45,9 @@ class SubmissionRow(Row):
     body = UnicodeAttribute(null=True)
     cred = UnicodeAttribute(default="")
     ssl = BooleanAttribute(null=True)
+    hold = BooleanAttribute(null=True)
+    utf8 = BooleanAttribute(null=True)
+    dsn = UnicodeAttribute(null=True)
 
 
 class DeliveryRow(Row):
@@ -62,6 +65,7 @@ class DeliveryRow(Row):
     due_shard = UnicodeAttribute(null=True)
     due_at = NumberAttribute(null=True)
     event = UnicodeAttribute(null=True)
+    manual = BooleanAttribute(null=True)
 
 
 class HistoryRow(Row):

@@ -19,6 +19,9 @@ class EventType(StrEnum):
     UNCERTAIN = "uncertain"
     OPENED = "opened"
     CLICKED = "clicked"
+    HELD = "held"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,18 @@ class AttemptFacts:
 
 @dataclass(frozen=True, slots=True)
 class ViewFacts:
-    """What one open or click showed; `url` is empty for an open."""
+    """What one open or click showed; `url` is empty for an open.
+
+    `network` is the address cut to its network (IPv4 /24, IPv6 /48). `verdict` says who looked
+    (`visit.py`), decided by rule set number `rules`; "" and 0 before anybody has judged.
+    """
 
     ip_address: str
     user_agent: str
     url: str = ""
+    network: str = ""
+    verdict: str = ""
+    rules: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,20 @@ class State(StrEnum):
     BOUNCED = "bounced"
     EXPIRED = "expired"  # too old to try again
     UNCERTAIN = "uncertain"  # given up without knowing whether the receiver took it
+    HELD = "held"  # waits for a person; `due_at` is when the hold expires
+    CANCELLED = "cancelled"  # held, then given up by a person or by the hold's expiry
 
 
 CLAIMABLE = frozenset({State.QUEUED, State.DEFERRED})
-FINAL = frozenset({State.SENT, State.BOUNCED, State.EXPIRED, State.UNCERTAIN})
+FINAL = frozenset({State.SENT, State.BOUNCED, State.EXPIRED, State.UNCERTAIN, State.CANCELLED})
 
 # Missing pairs are not moves. A released claim goes back to where it came from.
 MOVES: Mapping[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.ATTEMPTING, State.EXPIRED}),
-    State.DEFERRED: frozenset({State.ATTEMPTING, State.EXPIRED}),
-    State.ATTEMPTING: frozenset(State) - {State.ATTEMPTING},
+    State.QUEUED: frozenset({State.ATTEMPTING, State.EXPIRED, State.HELD}),
+    State.DEFERRED: frozenset({State.ATTEMPTING, State.EXPIRED, State.HELD}),
+    State.ATTEMPTING: frozenset(State) - {State.ATTEMPTING, State.CANCELLED},
+    State.HELD: frozenset({State.QUEUED, State.CANCELLED}),
+    State.CANCELLED: frozenset(),
     State.SENT: frozenset({State.BOUNCED}),  # a later DSN
     State.BOUNCED: frozenset(),
     State.EXPIRED: frozenset(),

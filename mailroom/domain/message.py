@@ -1,6 +1,7 @@
 """The nouns every room shares: server, submission, delivery and their keys."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NewType
 
 from mailroom.domain.lifecycle import State
@@ -92,6 +93,9 @@ class Submission:
     body: BodyRef
     credential: str = ""
     received_with_ssl: bool | None = None
+    hold: bool = False  # its credential asked to hold what it sends
+    utf8: bool = False  # submitted with SMTPUTF8 (RFC 6531): a receiver must offer it too
+    dsn: str = ""  # what the submitter asked of RFC 3461, as `dsn_request.py` writes it
 
     def key(self, index: int) -> DeliveryKey:
         """Return the key of this submission's delivery number `index`."""
@@ -113,15 +117,20 @@ class Delivery:
     claim: str | None = None
     claim_until: float | None = None
     due_at: float | None = None
+    manual: bool = False  # a person released it: no hold stops it again
 
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """A queue entry: "look at this delivery". It carries no authority; the claim does."""
+    """A queue entry: "look at this delivery". It carries no authority; the claim does.
+
+    `trace` is the X-Ray trace header of whoever queued it, "" for none.
+    """
 
     key: DeliveryKey
     generation: int
     recipient: str
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,13 @@ class Tracking:
     base_url: str
     clicks: bool = True
     opens: bool = True
+
+
+class Mode(StrEnum):
+    """What a server does with accepted mail. Values are stored; never rename them."""
+
+    LIVE = "live"
+    DEVELOPMENT = "development"  # everything is held; a person may release it
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,11 @@ class Server:
     token: str  # six lower-case characters, as Postal has
     tracking: Tracking | None = None
     suspended: str | None = None  # the reason
+    mode: Mode = Mode.LIVE
+    send_limit: int | None = None  # messages in any 60 minutes; the next one is held
+    privacy: bool = False  # keep addresses of submitting clients and readers to ourselves
+    allow_sender: bool = False  # any From, if the Sender header is at a verified domain
+    resent_sender: bool = False  # add Resent-Sender with the return path, as Postal does
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +181,17 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a secret opens. `kind` is "api" or "smtp"."""
+    """What opens a server: a secret (`kind` "api" or "smtp") or an address ("smtp-ip").
+
+    `hold` holds all it sends; `cram` allows CRAM-MD5, for which the secret itself is kept.
+    """
 
     id: str
     server: ServerId
     kind: str
     name: str
+    hold: bool = False
+    cram: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +203,4 @@ class Webhook:
     url: str
     events: frozenset[str] = frozenset()
     enabled: bool = True
+    sign: bool = True

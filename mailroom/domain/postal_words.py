@@ -17,10 +17,13 @@ STATUS: Mapping[EventType, str] = {
     EventType.UNCERTAIN: "SoftFail",  # of one that may be tried again; see `status_word`
     EventType.BOUNCED: "HardFail",
     EventType.EXPIRED: "HardFail",
+    EventType.HELD: "Held",
+    EventType.CANCELLED: "HoldCancelled",
 }
 
 _FAILED = "MessageDeliveryFailed"
 _EVENTS: Mapping[EventType, str] = {
+    EventType.HELD: "MessageHeld",
     EventType.SENT: "MessageSent",
     EventType.DEFERRED: "MessageDelayed",
     EventType.UNCERTAIN: "MessageDelayed",
@@ -31,18 +34,19 @@ _EVENTS: Mapping[EventType, str] = {
 }
 
 
-def webhook_event(type_: EventType, *, final: bool) -> str:
+def webhook_event(type_: EventType, *, final: bool) -> str | None:
     """Return the name of the webhook event for a fact; `final` is that of its attempt.
 
-    Total. For opens and clicks `final` means nothing.
+    None for what Postal sends no webhook about: a released or cancelled hold. For opens and
+    clicks `final` means nothing.
     """
     if type_ is EventType.UNCERTAIN and final:
         return _FAILED
-    return _EVENTS[type_]
+    return _EVENTS.get(type_)
 
 
 def status_word(type_: EventType, *, final: bool) -> str:
-    """Return Postal's status for an attempt. Raises KeyError for an open or a click."""
+    """Return Postal's status. Raises KeyError for what has none, an open for instance."""
     if type_ is EventType.UNCERTAIN and final:
         return "HardFail"
     return STATUS[type_]

@@ -7,6 +7,7 @@ shared between threads on purpose.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from mailroom.domain.event import Event
 from mailroom.domain.lifecycle import State
@@ -180,6 +181,8 @@ class MemoryDirectory:
         self._credentials: dict[tuple[str, str], Credential] = {}
         self._domains: dict[tuple[str, str], Domain] = {}
         self._webhooks: list[Webhook] = []
+        self._networks: dict[str, Credential] = {}
+        self._cram: dict[str, list[tuple[Credential, str]]] = {}
         self._keys: dict[str, dict[str, MemoryKey]] = {}
 
     def add_server(self, server: Server) -> None:
@@ -189,6 +192,14 @@ class MemoryDirectory:
     def add_credential(self, credential: Credential, secret: str) -> None:
         """Add a credential that `secret` opens."""
         self._credentials[secret, credential.kind] = credential
+
+    def add_network(self, credential: Credential, network: str) -> None:
+        """Add an SMTP-IP credential for an IP address or network."""
+        self._networks[str(ip_network(network))] = credential
+
+    def add_cram(self, user: str, credential: Credential, secret: str) -> None:
+        """Add a credential that allows CRAM-MD5 to the user name `org/server`."""
+        self._cram.setdefault(user, []).append((credential, secret))
 
     def add_domain(self, domain: Domain) -> None:
         """Add or replace a domain of its owner."""
@@ -217,6 +228,19 @@ class MemoryDirectory:
             if domain is not None and domain.verified:
                 return domain
         return None
+
+    def address_credential(self, address: str) -> Credential | None:
+        """See Directory.address_credential."""
+        found = ip_address(address)
+        if isinstance(found, IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        holding = [network for network in map(ip_network, self._networks) if found in network]
+        best = max(holding, key=lambda network: network.prefixlen, default=None)
+        return self._networks[str(best)] if best else None
+
+    def cram_secrets(self, user: str) -> Sequence[tuple[Credential, str]]:
+        """See Directory.cram_secrets."""
+        return self._cram.get(user.lower().replace("_", "/", 1), [])
 
     def webhooks(self, server: ServerId) -> Sequence[Webhook]:
         """See Directory.webhooks."""

@@ -42,6 +42,8 @@ def fan_out(event: Event, ports: FanOutPorts) -> Sequence[Notification]:
     MessageUnseenError when it should be readable but is not.
     """
     name = _name(event)
+    if name is None:
+        return []
     wanting = [
         webhook
         for webhook in ports.directory.webhooks(event.key.server)
@@ -56,7 +58,7 @@ def fan_out(event: Event, ports: FanOutPorts) -> Sequence[Notification]:
     return [_notification(event, name, payload, webhook, now) for webhook in wanting]
 
 
-def _name(event: Event) -> str:
+def _name(event: Event) -> str | None:
     return webhook_event(event.type, final=event.attempt is not None and event.attempt.final)
 
 

@@ -215,7 +215,9 @@ def _assert_sound(world: World, count: int) -> None:
         row = world.row(number)
         taken = world.receivers.taken[row.recipient]
         told = [event.type for event in world.book.events if event.key == row.key]
-        assert told.count(EventType.UNCERTAIN) == row.uncertain <= 2
+        assert (
+            told.count(EventType.UNCERTAIN) == row.uncertain <= world.policy.uncertain_resends + 1
+        )
         assert taken <= told.count(EventType.SENT) + row.uncertain
         assert row.attempts == len(told)
         if row.state is State.SENT:

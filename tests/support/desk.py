@@ -280,7 +280,7 @@ class Life:
         self.world.woken.append((wake_up, delay))
         return True
 
-    async def _resolve(self, domain: str) -> MxAnswer:
+    async def _resolve(self, _server: ServerId, domain: str) -> MxAnswer:
         assert domain == "example.org"
         return TARGET
 
