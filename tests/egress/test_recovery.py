@@ -225,4 +225,4 @@ def _assert_sound(world: World, count: int) -> None:
         if row.state is State.BOUNCED:
             assert told[-1] is EventType.BOUNCED
         if row.state is State.UNCERTAIN:
-            assert row.uncertain == 2
+            assert row.uncertain == world.policy.uncertain_resends + 1
