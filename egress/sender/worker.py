@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from egress.aws.lane import Received
+from egress.journal import JournalError
 from egress.sender.attempt import Desk, attempt, claim
-from mailroom.domain.message import DeliveryKey
+from mailroom.domain.message import DeliveryKey, WakeUp
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +32,35 @@ class Intake(Protocol):
 class Worker:
     """Runs up to `slots` attempts at once; a free slot is the credit to receive one entry."""
 
-    def __init__(self, intake: Intake, desk: Desk, *, slots: int, pollers: int = 2) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        desk: Desk,
+        *,
+        slots: int,
+        pollers: int = 2,
+        follow: Callable[[WakeUp], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Take the queue and the desk; `follow` opens the trace segment of each attempt."""
         self._intake = intake
         self._desk = desk
         self._credit = asyncio.Semaphore(slots)
         self._slots = slots
         self._pollers = pollers
+        self._follow = follow
         self._hand: set[DeliveryKey] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stop: asyncio.Event | None = None
+        self._journal_trouble: JournalError | None = None
 
     async def run(self, stop: asyncio.Event, *, grace: float) -> None:
         """Work until `stop`, then finish what is in hand, for at most `grace` seconds.
 
         What is not finished then stays claimed in the journal and is answered at the next start.
+        A journal that breaks stops the work in the same way, and JournalError is raised at the
+        end: attempts under way have given their claims back or recorded their verdicts.
         """
+        self._stop = stop
         pollers = [
             asyncio.create_task(self._poll(), name=f"poll-{number}")
             for number in range(self._pollers)
@@ -54,6 +71,8 @@ class Worker:
         await asyncio.gather(*pollers, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
+        if self._journal_trouble is not None:
+            raise self._journal_trouble
 
     @property
     def busy(self) -> int:
@@ -93,8 +112,13 @@ class Worker:
     def _end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._credit.release()
-        if not task.cancelled() and task.exception() is not None:
-            log.error("attempt failed", exc_info=task.exception())
+        if task.cancelled() or (trouble := task.exception()) is None:
+            return
+        log.error("attempt failed", exc_info=trouble)
+        if isinstance(trouble, JournalError):
+            self._journal_trouble = self._journal_trouble or trouble
+            if self._stop is not None:
+                pass
 
     async def _work(self, entry: Received) -> None:
         wake_up = entry.wake_up
@@ -106,11 +130,15 @@ class Worker:
             return  # a second copy; it comes again if the one in hand does not finish it
         self._hand.add(wake_up.key)
         try:
-            delivery = await claim(wake_up, self._desk)
-            # The claim, or whoever has it, is what matters now: the entry is spent.
-            acknowledged = asyncio.ensure_future(self._intake.acknowledge(entry.receipt))
-            if delivery is not None:
-                await attempt(delivery, self._desk)
-            await asyncio.gather(acknowledged, return_exceptions=True)
+            with self._follow(wake_up):
+                await self._carry_out(wake_up, entry.receipt)
         finally:
             self._hand.discard(wake_up.key)
+
+    async def _carry_out(self, wake_up: WakeUp, receipt: str) -> None:
+        delivery = await claim(wake_up, self._desk)
+        # The claim, or whoever has it, is what matters now: the entry is spent.
+        acknowledged = asyncio.ensure_future(self._intake.acknowledge(receipt))
+        if delivery is not None:
+            await attempt(delivery, self._desk)
+        await asyncio.gather(acknowledged, return_exceptions=True)

@@ -12,4 +12,5 @@ app = Chalice(app_name="mail-scheduler")
 @app.lambda_function(name="tick")
 def tick(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Do what is due."""
-    return do_tick(event, wiring.ports())
+    with wiring.tracing().invocation("mailroom-scheduler"):
+        return do_tick(event, wiring.ports())

@@ -4,6 +4,7 @@ from mail_tracking import wiring
 from mail_tracking.routes import create_app
 
 from mailroom.adapters.chalice_http import http_api
+from mailroom.adapters.xray import followed
 
 app = create_app(wiring.ports, hops=wiring.hops)
-handler = http_api(app)
+handler = followed(http_api(app), "mailroom-tracking", wiring.tracing)

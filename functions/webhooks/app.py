@@ -11,22 +11,26 @@ app = Chalice(app_name="mail-webhooks")
 @app.lambda_function(name="publish")
 def publish(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Table stream to topic."""
-    return consumers.publish(event, wiring.facts())
+    with wiring.tracing().invocation("mailroom-publisher"):
+        return consumers.publish(event, wiring.facts())
 
 
 @app.lambda_function(name="record")
 def record(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Topic to history and counters."""
-    return consumers.record(event, wiring.ledger(), wiring.counters())
+    with wiring.tracing().invocation("mailroom-recorder"):
+        return consumers.record(event, wiring.ledger(), wiring.first_views(), wiring.counters())
 
 
 @app.lambda_function(name="fan_out")
 def fan_out(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Topic to webhook queue."""
-    return consumers.fan_out(event, wiring.fan_out_ports(), wiring.notifications())
+    with wiring.tracing().invocation("mailroom-fan-out"):
+        return consumers.fan_out(event, wiring.fan_out_ports(), wiring.notifications())
 
 
 @app.lambda_function(name="deliver")
 def deliver(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Webhook queue to the tenants' endpoints."""
-    return consumers.deliver(event, wiring.notify_ports())
+    with wiring.tracing().invocation("mailroom-deliverer"):
+        return consumers.deliver(event, wiring.notify_ports())

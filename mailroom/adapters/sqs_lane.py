@@ -1,7 +1,8 @@
 """The Lane port on SQS, and how a wake-up is written."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -25,6 +26,7 @@ def dump_wake_up(wake_up: WakeUp) -> str:
             "i": key.index,
             "g": wake_up.generation,
             "to": wake_up.recipient,
+            **({"t": wake_up.trace} if wake_up.trace else {}),
         },
         separators=(",", ":"),
         ensure_ascii=True,
@@ -35,7 +37,7 @@ def load_wake_up(body: str) -> WakeUp:
     """Read what `dump_wake_up` wrote. Raises ValueError or KeyError for anything else."""
     stored = json.loads(body)
     key = DeliveryKey(ServerId(stored["s"]), int(stored["n"]), int(stored["i"]))
-    return WakeUp(key, int(stored["g"]), stored["to"])
+    return WakeUp(key, int(stored["g"]), stored["to"], str(stored.get("t", "")))
 
 
 def batches(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
@@ -48,18 +50,21 @@ def batches(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
 class SqsLane:
     """Wake-ups in batches of ten. The tenant is the message group, for fair queues."""
 
-    def __init__(self, sqs: Any, queue_url: str) -> None:
+    def __init__(self, sqs: Any, queue_url: str, *, trace: Callable[[], str] = str) -> None:
+        """Take the queue's URL; `trace` gives the header under which its entries go on."""
         self._sqs = sqs
         self._url = queue_url
+        self._trace = trace
 
     def send(self, wake_ups: Iterable[WakeUp], *, delay: float = 0.0) -> None:
         """See Lane.send. Raises HandOverError if any was not taken."""
         seconds = min(MAX_DELAY, max(0, round(delay)))
+        trace = self._trace()
         for batch in batches(wake_ups):
             entries = [
                 {
                     "Id": str(position),
-                    "MessageBody": dump_wake_up(wake_up),
+                    "MessageBody": dump_wake_up(replace(wake_up, trace=wake_up.trace or trace)),
                     "DelaySeconds": seconds,
                 }
                 for position, wake_up in enumerate(batch)

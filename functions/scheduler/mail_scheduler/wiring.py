@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from mailroom.settings import load_settings
 
 if TYPE_CHECKING:
+    from mailroom.adapters.xray import Tracing
     from mailroom.usecases.reconcile import ReconcilePorts
+
+
+@cache
+def tracing() -> "Tracing":
+    """Return what follows invocations."""
+    from mailroom.adapters.xray import tracing_at
+
+    return tracing_at(load_settings(os.environ).trace_rate)
 
 
 @cache

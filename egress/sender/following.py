@@ -1,0 +1,62 @@
+"""Attempts as X-Ray segments: the trace of the accepting request goes on to the SMTP reply.
+
+A retry is woken without a trace header and so begins a trace of its own; the delivery's id, an
+annotation of every segment, joins them.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import cast
+
+from egress.core.mx import MxAnswer
+from egress.sender.attempt import Desk
+from egress.sender.copies import Copy
+from egress.sender.exchange import Exchange, Exchanged
+from mailroom.adapters.xray import Span, Tracing, traced
+from mailroom.domain.message import ServerId, WakeUp
+
+SEGMENT = "mailroom-sender"
+
+
+def follow(spans: Tracing) -> Callable[[WakeUp], AbstractContextManager[Span]]:
+    """Return what opens the segment of a wake-up."""
+
+    def segment(wake_up: WakeUp) -> AbstractContextManager[Span]:
+        key = wake_up.key
+        return spans.segment(SEGMENT, wake_up.trace, delivery=str(key), server=key.server)
+
+    return segment
+
+
+def followed_desk(desk: Desk, spans: Tracing) -> Desk:
+    """Return `desk` with a step around everything an attempt waits for."""
+    resolve, exchange = desk.resolve, desk.exchange
+
+    async def resolved(server: ServerId, domain: str) -> MxAnswer:
+        with spans.step("resolve", domain=domain):
+            return await resolve(server, domain)
+
+    async def exchanged(
+        answer: MxAnswer,
+        copy: Copy,
+        recipient: str,
+        *,
+        before_dot: Callable[[], Awaitable[None]],
+        after_dot: Callable[[], None],
+    ) -> Exchanged:
+        with spans.step("smtp") as span:
+            found = await exchange(
+                answer, copy, recipient, before_dot=before_dot, after_dot=after_dot
+            )
+            reply = found.reply
+            span.annotate(code=reply.code, phase=str(reply.phase), mx=found.mx, tls=found.tls)
+            return found
+
+    return replace(
+        desk,
+        book=traced(desk.book, "book", spans),
+        copier=traced(desk.copier, "copier", spans),
+        resolve=resolved,
+        exchange=cast("Exchange", exchanged),  # called alike
+    )
