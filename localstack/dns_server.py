@@ -25,8 +25,10 @@ import dns.rdatatype
 from dns.message import Message
 from dns.rcode import Rcode
 
-from localstack.dns_zone import Zone, ZoneError, look_up, parse_zone
+from localstack.dns_zone import Zone, ZoneError, build_zone, look_up, read_document
 from localstack.ready import write_ready
+from localstack.zone_api import start_zone_api
+from localstack.zone_overlay import Overlay
 
 MAX_UDP = 1232  # octets; what passes every path unfragmented (DNS flag day 2020)
 PLAIN_UDP = 512  # octets, for clients without EDNS (RFC 1035 section 4.2.1)
@@ -39,13 +41,18 @@ log = logging.getLogger(__name__)
 
 
 class ZoneFile:
-    """A zone that follows its file. What cannot be read leaves the last good zone standing."""
+    """A zone that follows its file, with the names of `overlay` in place of the file's. What
+    cannot be read leaves the last good zone standing.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, overlay: Overlay | None = None) -> None:
         """Read `path`. Raises ZoneError, OSError."""
+        self.overlay = Overlay() if overlay is None else overlay
         self._path = path
         self._seen = self._signature()
-        self._zone = parse_zone(path.read_bytes())
+        self._document = read_document(path.read_bytes())
+        self._zone = build_zone(self._document)
+        self._version = 0
 
     def current(self) -> Zone:
         """The zone as the file last stood in a readable state."""
@@ -53,12 +60,17 @@ class ZoneFile:
             signature = self._signature()
             if signature != self._seen:
                 self._seen = signature
-                self._zone = parse_zone(self._path.read_bytes())
+                document = read_document(self._path.read_bytes())
+                self._zone = build_zone(self.overlay.over(document))
+                self._document = document
                 log.info("zone re-read from %s", self._path.name)
         except (OSError, ZoneError) as error:
             if self._seen is not None:
                 log.warning("keeping the old zone: %s", error)
             self._seen = self._signature_or_none()
+        if self._version != self.overlay.version:
+            self._zone = build_zone(self.overlay.over(self._document))
+            self._version = self.overlay.version
         return self._zone
 
     def _signature(self) -> tuple[int, int, int] | None:
@@ -92,12 +104,14 @@ class Responder:
             self._record("", "", Rcode.FORMERR, proto)
             return _format_error(wire)
         response = self._response(query, proto)
+        if response is None:
+            return None
         limit = 65_535
         if proto == "udp":
             limit = min(MAX_UDP, max(PLAIN_UDP, query.payload)) if query.edns >= 0 else PLAIN_UDP
         return response.to_wire(max_size=limit, prefer_truncation=True)
 
-    def _response(self, query: Message, proto: str) -> Message:
+    def _response(self, query: Message, proto: str) -> Message | None:
         response = dns.message.make_response(query, recursion_available=True, our_payload=MAX_UDP)
         name, rdtype = "", ""
         if query.opcode() != dns.opcode.QUERY:
@@ -110,7 +124,12 @@ class Responder:
             if question.rdclass != dns.rdataclass.IN:
                 response.set_rcode(Rcode.REFUSED)
             else:
-                answer = look_up(self._zone.current(), question.name, question.rdtype)
+                overlay = self._zone.overlay
+                overlay.note(question.name, question.rdtype)
+                answer = look_up(self._zone.current(), question.name, question.rdtype, overlay.turn)
+                if answer.is_silent:
+                    self._record(name, rdtype, None, proto)
+                    return None
                 response.flags |= dns.flags.AA
                 response.set_rcode(answer.rcode)
                 response.answer.extend(answer.found)
@@ -118,11 +137,12 @@ class Responder:
         self._record(name, rdtype, response.rcode(), proto)
         return response
 
-    def _record(self, name: str, rdtype: str, rcode: Rcode, proto: str) -> None:
+    def _record(self, name: str, rdtype: str, rcode: Rcode | None, proto: str) -> None:
         if self._log is None:
             return
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"at": at, "name": name, "type": rdtype, "rcode": rcode.name, "proto": proto}
+        code = rcode.name if rcode is not None else "silence"
+        line = {"at": at, "name": name, "type": rdtype, "rcode": code, "proto": proto}
         self._log.write(json.dumps(line) + "\n")
 
 
@@ -220,10 +240,16 @@ async def _serve(options: argparse.Namespace, zone: ZoneFile, query_log: TextIO 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     server = await start_server(Responder(zone, query_log), options.host, options.port)
-    write_ready(options.ready_file, {"host": options.host, "port": server.port})
-    log.info("answering on %s port %d", options.host, server.port)
-    await stopping.wait()
-    await server.stop()
+    try:
+        api = await start_zone_api(zone.overlay, options.api_port)
+        facts = {"host": options.host, "port": server.port, "api_port": api.port}
+        write_ready(options.ready_file, facts)
+        log.info("answering on %s port %d", options.host, server.port)
+        log.info("records may be changed at http://127.0.0.1:%d/zone/records", api.port)
+        await stopping.wait()
+        await api.stop()
+    finally:
+        await server.stop()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -234,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--api-port", type=int, default=0, help="of PUT /zone/records; 0: free")
     parser.add_argument("--log", type=Path, help="one JSON line a query is appended here")
     parser.add_argument("--ready-file", type=Path, help="written once it listens: pid, host, port")
     options = parser.parse_args(arguments)

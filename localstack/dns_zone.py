@@ -1,8 +1,9 @@
 """What the local DNS server knows, and what it answers. No sockets and no files in here."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import dns.exception
 import dns.name
@@ -20,6 +21,7 @@ from dns.rrset import RRset
 DEFAULT_TTL = 30  # seconds: a running stack changes its zone and is heard soon
 NEGATIVE_TTL = 1  # seconds: a name that did not exist may be added at any moment
 MAX_CHAIN = 8
+KEYS = ("records", "servfail", "nodata", "silent", "changing")
 MAX_STRING = 255  # octets in one TXT character-string, RFC 1035 section 3.3
 
 
@@ -29,30 +31,48 @@ class ZoneError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """Records by owner name and type, names that fail, and every name that exists."""
+    """Records by owner name and type, names that fail, and every name that exists. A changing
+    name has its answers in the order in which queries get them, over and over; who asks for
+    `silent` names or what lies below them gets no response at all.
+    """
 
     rrsets: Mapping[Name, Mapping[RdataType, RRset]]
     servfail: frozenset[Name]
     existing: frozenset[Name]
+    silent: frozenset[Name] = frozenset()
+    changing: Mapping[Name, Mapping[RdataType, tuple[RRset, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcome of a look-up: response code, answer section, authority section."""
+    """The outcome of a look-up: response code, answer section, authority section. With
+    `is_silent` no response may be sent.
+    """
 
     rcode: Rcode
     found: tuple[RRset, ...] = ()
     authority: tuple[RRset, ...] = ()
+    is_silent: bool = False
+
+
+# How often a changing name was asked for this type before.
+Turn: TypeAlias = Callable[[Name, RdataType], int]
+_RRsets: TypeAlias = dict[Name, dict[RdataType, RRset]]
 
 
 def parse_zone(text: str | bytes) -> Zone:
-    """Read a zone: `{"records": [[name, type, value, ttl?], ...], "servfail": [], "nodata": []}`.
+    """Read a zone: `{"records": [[name, type, value, ttl?], ...], "servfail": [], "nodata": [],
+    "silent": [], "changing": [[name, type, [value or list of values, ...], ttl?], ...]}`.
 
     All names are absolute with or without their last dot; the value of a TXT is its plain text
-    of any length. Raises ZoneError.
+    of any length. A changing name's ttl is 0 unless given. Raises ZoneError.
     """
-    document = _document(text)
-    rrsets: dict[Name, dict[RdataType, RRset]] = {}
+    return build_zone(read_document(text))
+
+
+def build_zone(document: Mapping[str, object]) -> Zone:
+    """Build the zone of a document that `read_document` has read. Raises ZoneError."""
+    rrsets: _RRsets = {}
     for number, entry in enumerate(_entries(document, "records")):
         try:
             _add(rrsets, entry)
@@ -61,11 +81,21 @@ def parse_zone(text: str | bytes) -> Zone:
     for name, owned in rrsets.items():
         if RdataType.CNAME in owned and (len(owned) > 1 or len(owned[RdataType.CNAME]) > 1):
             raise ZoneError(f"{name}: a CNAME must be the only record of its name")
+    changing = _changing(document)
+    for name, sequences in changing.items():
+        if clash := set(rrsets.get(name, {})) & {*sequences, RdataType.CNAME}:
+            raise ZoneError(f"{name} {min(clash).name} stands in records and in changing")
     nodata = _names(document, "nodata")
-    return Zone(rrsets, _names(document, "servfail"), _with_ancestors([*rrsets, *nodata]))
+    existing = _with_ancestors([*rrsets, *changing, *nodata])
+    servfail, silent = _names(document, "servfail"), _names(document, "silent")
+    return Zone(rrsets, servfail, existing, silent, changing)
 
 
-def look_up(zone: Zone, name: Name, rdtype: RdataType) -> Answer:
+def _first_turn(_: Name, __: RdataType) -> int:
+    return 0
+
+
+def look_up(zone: Zone, name: Name, rdtype: RdataType, turn: Turn = _first_turn) -> Answer:
     """Answer one question: aliases followed inside the zone, RFC 2308 for what is not there.
 
     A loop of aliases is SERVFAIL. With an alias on the way, the code speaks of its last target
@@ -75,17 +105,24 @@ def look_up(zone: Zone, name: Name, rdtype: RdataType) -> Answer:
     for _ in range(MAX_CHAIN):
         if any(name.is_subdomain(broken) for broken in zone.servfail):
             return Answer(Rcode.SERVFAIL)
+        if any(name.is_subdomain(mute) for mute in zone.silent):
+            return Answer(Rcode.SERVFAIL, is_silent=True)
         owned = zone.rrsets.get(name, {})
         alias = owned.get(RdataType.CNAME)
         if alias is None or rdtype in {RdataType.CNAME, RdataType.ANY}:
-            return _last_answer(zone, name, rdtype, chain)
+            return _last_answer(zone, name, rdtype, chain, turn)
         chain.append(alias)
         name = alias[0].target
     return Answer(Rcode.SERVFAIL)
 
 
-def _last_answer(zone: Zone, name: Name, rdtype: RdataType, chain: list[RRset]) -> Answer:
-    owned = zone.rrsets.get(name, {})
+def _last_answer(
+    zone: Zone, name: Name, rdtype: RdataType, chain: list[RRset], turn: Turn
+) -> Answer:
+    owned = dict(zone.rrsets.get(name, {}))
+    for kind, sequence in zone.changing.get(name, {}).items():
+        if rdtype in {kind, RdataType.ANY}:
+            owned[kind] = sequence[turn(name, kind) % len(sequence)]
     if rdtype is RdataType.ANY:
         found = tuple(owned.values())
     else:
@@ -101,7 +138,7 @@ def _authority(zone: Zone, name: Name) -> RRset:
     apex = dns.name.root
     above = name
     while above != dns.name.root:
-        if above in zone.rrsets:
+        if above in zone.rrsets or above in zone.changing:
             apex = above
         above = above.parent()
     server = dns.name.from_text("ns.localhost.")
@@ -109,16 +146,17 @@ def _authority(zone: Zone, name: Name) -> RRset:
     return dns.rrset.from_text(apex, NEGATIVE_TTL, "IN", "SOA", text)
 
 
-def _document(text: str | bytes) -> dict[str, object]:
+def read_document(text: str | bytes) -> dict[str, object]:
+    """Read the JSON of a zone as far as its keys. Raises ZoneError."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ZoneError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ZoneError("the zone must be a JSON object")
-    unknown = sorted(set(document) - {"records", "servfail", "nodata"})
+    unknown = sorted(set(document) - set(KEYS))
     if unknown:
-        raise ZoneError(f"unknown key {unknown[0]!r}: use records, servfail, nodata")
+        raise ZoneError(f"unknown key {unknown[0]!r}: use {', '.join(KEYS)}")
     return document
 
 
@@ -145,7 +183,37 @@ def _name(text: object) -> Name:
     return dns.name.from_text(text, dns.name.root)
 
 
-def _add(rrsets: dict[Name, dict[RdataType, RRset]], entry: object) -> None:
+def _changing(document: Mapping[str, object]) -> dict[Name, dict[RdataType, tuple[RRset, ...]]]:
+    changing: dict[Name, dict[RdataType, tuple[RRset, ...]]] = {}
+    for number, entry in enumerate(_entries(document, "changing")):
+        try:
+            name, rdtype, sequence = _sequence(entry)
+        except (dns.exception.DNSException, ValueError, TypeError) as error:
+            raise ZoneError(f"changing[{number}] {json.dumps(entry)[:120]}: {error}") from error
+        changing.setdefault(name, {})[rdtype] = sequence
+    return changing
+
+
+def _sequence(entry: object) -> tuple[Name, RdataType, tuple[RRset, ...]]:
+    if not isinstance(entry, list) or len(entry) not in {3, 4}:
+        raise ValueError("a changing name is [name, type, [values]] or with a ttl as fourth")
+    answers = entry[2]
+    if not isinstance(answers, list) or not answers or [] in answers:
+        raise ValueError("the answers must be a list of at least one value")
+    sequence: list[RRset] = []
+    for values in answers:
+        once: _RRsets = {}
+        for value in values if isinstance(values, list) else [values]:
+            _add(once, [*entry[:2], value, *(entry[3:] or [0])])
+        ((name, owned),) = once.items()
+        sequence += owned.values()
+    rdtype = sequence[0].rdtype
+    if rdtype is RdataType.CNAME:
+        raise ValueError("an alias cannot change")
+    return name, rdtype, tuple(sequence)
+
+
+def _add(rrsets: _RRsets, entry: object) -> None:
     if not isinstance(entry, list) or len(entry) not in {3, 4}:
         raise ValueError("a record is [name, type, value] or [name, type, value, ttl]")
     name = _name(entry[0])

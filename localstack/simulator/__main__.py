@@ -5,7 +5,6 @@ import asyncio
 import fcntl
 import logging
 import signal
-import ssl
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,17 +12,25 @@ from pathlib import Path
 
 from aiohttp import web
 
-from localstack.certificates import issue
 from localstack.ready import write_ready
-from localstack.simulator.hosts import MxHosts, start_hosts
+from localstack.simulator.hosts import MxHosts, has_ipv6, special_hosts, start_hosts
 from localstack.simulator.mailboxes import Mailboxes
+from localstack.simulator.playbook import Playbook
+from localstack.simulator.profiles import Certificate
 from localstack.simulator.scripts import Scripts
 from localstack.simulator.signatures import SignatureChecker
 from localstack.simulator.smtp import World
+from localstack.simulator.tls import contexts
 from localstack.simulator.verdicts import Verdicts, key_source
 from localstack.simulator.web import Site
 from localstack.simulator.webhooks import Webhooks
-from localstack.zones import mx_hosts
+from localstack.zones import (
+    IPV6_ADDRESS,
+    IPV6_HOST,
+    mx_hosts,
+    profile_hosts,
+    scriptable_hosts,
+)
 
 log = logging.getLogger("localstack.simulator")
 
@@ -68,11 +75,27 @@ def _only_user(folder: Path) -> Iterator[None]:
         yield
 
 
-def _tls_context(folder: Path, hosts: Sequence[str]) -> ssl.SSLContext:
-    certificate, key = issue(folder, "mx", [*mx_hosts(), *hosts])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
+async def _start_mx(options: argparse.Namespace, world: World) -> MxHosts:
+    """Start the hosts asked for, those of the table below the same base, and the IPv6 one."""
+    base = _base(options.hosts)
+    names = [*mx_hosts(base), *profile_hosts(base), IPV6_HOST]
+    folder = options.ca_folder or options.folder / "ca"
+    tls = contexts(folder, [*names, *options.hosts, IPV6_ADDRESS])
+    ipv6 = [IPV6_ADDRESS] if has_ipv6() else []
+    if not ipv6:
+        log.warning("this machine has no IPv6: %s does not answer", IPV6_HOST)
+    return await start_hosts(
+        [*options.hosts, *ipv6],
+        options.busy_hosts,
+        options.smtp_port,
+        world,
+        tls[Certificate.GOOD],
+        special_hosts(tls, base),
+    )
+
+
+def _base(hosts: Sequence[str]) -> str:
+    return f"{hosts[0].rpartition('.')[0]}." if hosts else "127.0.0."
 
 
 async def _start_web(site: Site, host: str, port: int) -> tuple[web.AppRunner, int]:
@@ -89,13 +112,12 @@ async def _run(options: argparse.Namespace) -> None:
     mailboxes = Mailboxes(options.folder)
     webhooks = Webhooks(options.folder, SignatureChecker(options.webhook_public_key))
     verdicts = Verdicts(mailboxes, key_source(*options.dns))
-    scripts = Scripts()
+    scripts = Scripts(Playbook(scriptable_hosts(_base(options.hosts))))
     world = World(mailboxes, verdicts, scripts, verify_on_receipt=options.verify == "receipt")
     runner: web.AppRunner | None = None
     mx: MxHosts | None = None
     try:
-        tls = _tls_context(options.ca_folder or options.folder / "ca", options.hosts)
-        mx = await start_hosts(options.hosts, options.busy_hosts, options.smtp_port, world, tls)
+        mx = await _start_mx(options, world)
         site = Site(mailboxes, verdicts, webhooks, scripts)
         runner, web_port = await _start_web(site, options.web_host, options.web_port)
         facts = {"smtp_port": mx.port, "web_port": web_port, "hosts": options.hosts}

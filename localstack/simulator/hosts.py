@@ -2,18 +2,54 @@
 
 import asyncio
 import logging
+import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from localstack.simulator.behaviours import BUSY_GREETING
-from localstack.simulator.smtp import Connection, MxHost, World
+from localstack.simulator.connection import Connection
+from localstack.simulator.profiles import PROFILES, Certificate, HostProfile
+from localstack.simulator.smtp import MxHost, World
+from localstack.zones import IPV6_ADDRESS, RECIPIENT_DOMAIN, profile_hosts
 
 MAX_CONNECTIONS = 1_000  # per host
 BUSY_LINGER = 5.0  # seconds a refused client may take to read its 421
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialHost:
+    """A host of the table of hosts, and the TLS context with its certificate."""
+
+    address: str
+    profile: HostProfile
+    tls: ssl.SSLContext
+
+
+def special_hosts(
+    tls: Mapping[Certificate, ssl.SSLContext], mx_base: str = "127.0.0."
+) -> list[SpecialHost]:
+    """Return every host of the table of hosts, to be given to `start_hosts`."""
+    known = profile_hosts(mx_base)
+    return [
+        SpecialHost(known[f"{profile.host}.{RECIPIENT_DOMAIN}"], profile, tls[profile.certificate])
+        for profile in PROFILES
+    ]
+
+
+def has_ipv6() -> bool:
+    """Whether a host can listen on `::1` here: containers often have no IPv6."""
+    if not socket.has_ipv6:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind((IPV6_ADDRESS, 0))
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +74,29 @@ class MxHosts:
 
 
 async def start_hosts(
-    hosts: Sequence[str], busy: Sequence[str], port: int, world: World, tls: ssl.SSLContext
+    hosts: Sequence[str],
+    busy: Sequence[str],
+    port: int,
+    world: World,
+    tls: ssl.SSLContext,
+    special: Sequence[SpecialHost] = (),
 ) -> MxHosts:
-    """Listen on every address of `hosts`, all on `port` (0: one that is free on all of them).
+    """Listen on every address of `hosts` and of `special`, all on `port` (0: one that is free on
+    all of them).
 
     An address that is also in `busy` greets with 421. Raises OSError when one is not to be had.
     """
     for tries_left in reversed(range(20)):
         servers: list[asyncio.Server] = []
-        handlers = [MxHost(host, world) for host in hosts if host not in busy]
+        ordinary = [(MxHost(host, world), tls) for host in hosts if host not in busy]
+        extra = [(MxHost(each.address, world, each.profile), each.tls) for each in special]
         chosen = port
         try:
             for host in (host for host in hosts if host in busy):
                 servers.append(await asyncio.start_server(_greet_busy, host, chosen))
                 chosen = _port(servers[-1])
-            for handler in handlers:
-                servers.append(await _listen(handler, chosen, tls))
+            for handler, context in ordinary + extra:
+                servers.append(await _listen(handler, chosen, context))
                 chosen = _port(servers[-1])
         except OSError:
             for server in servers:
@@ -61,7 +104,7 @@ async def start_hosts(
             if port or not tries_left:
                 raise
         else:
-            return MxHosts(chosen, servers, handlers)
+            return MxHosts(chosen, servers, [handler for handler, _ in ordinary + extra])
     raise OSError("no port is free on all addresses")
 
 
@@ -75,7 +118,9 @@ async def _listen(handler: MxHost, port: int, tls: ssl.SSLContext) -> asyncio.Se
             return _Crowded()
         return Connection(handler, tls, f"[{handler.address}]")
 
-    return await asyncio.get_running_loop().create_server(connection, handler.address, port)
+    return await asyncio.get_running_loop().create_server(
+        connection, handler.address, port, ssl=tls if handler.profile.implicit_tls else None
+    )
 
 
 class _Crowded(asyncio.Protocol):

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,6 +72,7 @@ class Mailboxes:
         self._journal = Journal(folder / "messages.jsonl")
         self._messages: dict[str, StoredMessage] = {}
         self._order: deque[str] = deque()
+        self._by_address: dict[str, deque[str]] = {}
         self._seen: Counter[tuple[str, str]] = Counter()
         self._shared: Counter[str] = Counter()
         self._last_id = 0
@@ -123,26 +125,39 @@ class Mailboxes:
         """Whether this Message-ID lies in this recipient's mailbox."""
         return bool(message_id) and self._seen[recipient.lower(), message_id] > 0
 
-    def newest(self, *, to: str = "", limit: int) -> list[StoredMessage]:
-        """At most `limit` messages, newest first. `to`: see `count`."""
-        found = (self._messages[each] for each in reversed(self._order))
-        return _first(limit, (each for each in found if _is_for(each, to)))
+    def copies_of(self, message: StoredMessage) -> int:
+        """How often this Message-ID lies in this message's mailbox."""
+        return self._seen[message.to.lower(), message.message_id]
 
-    def following(self, after: str, *, to: str = "", limit: int) -> list[StoredMessage]:
+    def newest(
+        self, *, to: str = "", since: str = "", until: str = "", before: str = "", limit: int
+    ) -> list[StoredMessage]:
+        """At most `limit` messages, newest first, with `before` only those that came before the
+        one with that id. For the rest see `count`.
+        """
+        found = self._matching(to, since, until)
+        return _first(limit, (each for each in found if not before or each.id < before))
+
+    def following(
+        self, after: str, *, to: str = "", since: str = "", until: str = "", limit: int
+    ) -> list[StoredMessage]:
         """At most `limit` messages that came after the one with id `after`, oldest first."""
-        newer: list[StoredMessage] = []
-        for each in reversed(self._order):
-            if each <= after:
-                break
-            if _is_for(self._messages[each], to):
-                newer.append(self._messages[each])
+        found = self._matching(to, since, until)
+        newer = list(takewhile(lambda each: each.id > after, found))
         return newer[::-1][:limit]
 
-    def count(self, to: str = "") -> int:
+    def count(self, to: str = "", *, since: str = "", until: str = "") -> int:
         """How many messages there are: for the address `to`, or if it has no `@`, for all
-        addresses that begin with it.
+        addresses that begin with it; received at or after `since` and before `until`, which are
+        times as in `received_at`. What is empty does not matter.
         """
-        return sum(_is_for(each, to) for each in self._messages.values()) if to else len(self)
+        if not (to or since or until):
+            return len(self)
+        return sum(1 for _ in self._matching(to, since, until))
+
+    def copies(self, to: str = "", *, since: str = "", until: str = "") -> dict[str, int]:
+        """How many messages each address has received, the filters as for `count`."""
+        return dict(Counter(each.to.lower() for each in self._matching(to, since, until)))
 
     def record_verdict(self, message_id: str, dkim: str, reason: str) -> StoredMessage | None:
         """Note what DKIM verification found; None when the message was deleted meanwhile."""
@@ -190,6 +205,7 @@ class Mailboxes:
     def _remember(self, message: StoredMessage) -> None:
         self._messages[message.id] = message
         self._order.append(message.id)
+        self._by_address.setdefault(message.to.lower(), deque()).append(message.id)
         self._shared[message.body_file] += 1
         self._seen[message.to.lower(), message.message_id] += 1
         self._last_id = max(self._last_id, int(message.id, 16))
@@ -204,10 +220,29 @@ class Mailboxes:
 
     def _forget(self, message_id: str) -> None:
         message = self._messages.pop(message_id)
+        # The oldest of all is the oldest of its address.
+        mine = self._by_address[message.to.lower()]
+        mine.popleft()
+        if not mine:
+            del self._by_address[message.to.lower()]
         _take_one(self._seen, (message.to.lower(), message.message_id))
         _take_one(self._shared, message.body_file)
         if message.body_file not in self._shared:
             (self._raw / message.body_file).unlink(missing_ok=True)
+
+    def _matching(self, to: str, since: str, until: str) -> Iterator[StoredMessage]:
+        """Yield what the filters of `count` let through, newest first."""
+        wanted = to.lower()
+        ids = self._by_address.get(wanted, ()) if "@" in wanted else self._order
+        for each in reversed(ids):
+            message = self._messages[each]
+            if since and message.received_at < since:
+                # Ids and times grow together, but for a clock that was set back.
+                continue
+            if until and message.received_at >= until:
+                continue
+            if "@" in wanted or message.to.lower().startswith(wanted):
+                yield message
 
     def _next_id(self) -> str:
         self._last_id = max(self._last_id + 1, time.time_ns() // 1000)
@@ -218,12 +253,6 @@ def _take_one(counter: Counter[_Key], key: _Key) -> None:
     counter[key] -= 1
     if not counter[key]:
         del counter[key]
-
-
-def _is_for(message: StoredMessage, to: str) -> bool:
-    wanted = to.lower()
-    address = message.to.lower()
-    return address == wanted if "@" in wanted else address.startswith(wanted)
 
 
 def _first(limit: int, messages: Iterator[StoredMessage]) -> list[StoredMessage]:

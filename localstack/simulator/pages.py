@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 from localstack.simulator.behaviours import TABLE
 from localstack.simulator.contents import Contents
 from localstack.simulator.mailboxes import StoredMessage
+from localstack.simulator.profiles import PROFILES
 from localstack.simulator.style import STYLE
 from localstack.zones import RECIPIENT_DOMAIN
 
+PAGE = 100  # messages in one page of the list
 MAX_SHOWN = 500_000  # characters of one text; the download has all of it
 
 # Links of a mail open beside the page, with no script and no way back to it.
@@ -18,8 +21,10 @@ _SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
 _BASE = '<!doctype html><base target="_blank">'
 
 
-def inbox(messages: Sequence[StoredMessage], *, to: str, total: int) -> str:
-    """The list of messages, newest first, and the table of behaviours."""
+def inbox(messages: Sequence[StoredMessage], *, to: str, total: int, before: str = "") -> str:
+    """The list of messages, newest first, and the tables of behaviours and of hosts. `before` is
+    the id this page of the list begins after.
+    """
     rows = "".join(map(_inbox_row, messages))
     listing = (
         "<table><thead><tr><th>To</th><th>Subject</th><th>From</th><th>Received (UTC)</th>"
@@ -32,7 +37,7 @@ def inbox(messages: Sequence[StoredMessage], *, to: str, total: int) -> str:
         "<button>Show</button></form>"
     )
     shown = f"<p class=quiet>{len(messages)} of {total} messages, newest first</p>"
-    return _page("Inbox", search + shown + listing + _behaviours())
+    return _page("Inbox", search + shown + listing + _turns(messages, to, before) + _behaviours())
 
 
 def message(found: StoredMessage, contents: Contents, raw: bytes) -> str:
@@ -114,8 +119,29 @@ def _behaviours() -> str:
         "<h2>What the recipient's address does</h2><p class=quiet>The part before + chooses, what"
         " follows keeps mailboxes apart: <code>greylist+anything</code>.</p><table><thead>"
         "<tr><th>Recipient</th><th>The host</th><th>Reply</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        f"<tbody>{rows}</tbody></table>" + _hosts()
     )
+
+
+def _hosts() -> str:
+    rows = "".join(
+        f"<tr><td><code>@{row.name}.{RECIPIENT_DOMAIN}</code></td>"
+        f"<td>{escape(row.summary)}</td></tr>"
+        for row in PROFILES
+    )
+    return (
+        "<h2>What the recipient's domain does</h2><table><thead><tr><th>Domain</th>"
+        f"<th>Its host</th></tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _turns(messages: Sequence[StoredMessage], to: str, before: str) -> str:
+    """Links to the newest and to older messages, where there can be any."""
+    links = ['<a href="/?' + urlencode({"to": to}) + '">newest</a>'] if before else []
+    if len(messages) >= PAGE:
+        older = urlencode({"to": to, "before": messages[-1].id})
+        links.append(f'<a href="/?{escape(older)}">older</a>')
+    return f"<p>{' · '.join(links)}</p>" if links else ""
 
 
 def _tabs(tabs: Iterable[tuple[str, str]]) -> str:

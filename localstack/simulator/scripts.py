@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from localstack.simulator.behaviours import Step
+from localstack.simulator.playbook import Playbook
+from localstack.simulator.steps import Step
+from localstack.simulator.written import ScriptError
 
 MAX_RECIPIENTS = 10_000
 MAX_REPLIES = 100
 MAX_TEXT = 400  # octets: a reply line is at most 512 (RFC 5321 section 4.5.3.1.5)
 
 _PLAIN = re.compile(r"[\x20-\x7e]*\Z")
-
-
-class ScriptError(ValueError):
-    """The script cannot be played; the text says why."""
 
 
 class ScriptPhase(StrEnum):
@@ -44,9 +42,10 @@ class ScriptedReply:
 
 
 class Scripts:
-    """The replies still to give, by recipient."""
+    """The replies still to give, by recipient, and the playbook of longer scripts."""
 
-    def __init__(self) -> None:
+    def __init__(self, playbook: Playbook | None = None) -> None:
+        self.playbook = Playbook() if playbook is None else playbook
         self._replies: dict[str, deque[ScriptedReply]] = {}
 
     def dictate(self, document: object) -> int:

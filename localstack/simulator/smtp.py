@@ -1,17 +1,14 @@
-"""The simulated MX hosts: real SMTP on loopback addresses, acting as the table of behaviours says.
+"""The simulated MX hosts: real SMTP on loopback addresses, acting as the tables say.
 
-Library: aiosmtpd. It reads commands one by one from a stream and answers each before the next,
-so pipelined groups (RFC 2920) come out right and PIPELINING may be announced; a test holds it to
-that. What it does not know by itself is added here: enhanced status codes, cuts, 421 greetings.
+`behaviours` chooses by recipient, `profiles` by host; what a test has scripted goes before both.
 """
 
 import asyncio
 import logging
-import re
-import ssl
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
@@ -21,36 +18,22 @@ from aiosmtpd.smtp import Session as LibrarySession
 from localstack.simulator.behaviours import (
     ACCEPTED_RECIPIENT,
     Act,
-    Step,
     behaviour,
+    data_step,
     final_step,
     recipient_step,
 )
+from localstack.simulator.connection import Connection, Transaction, carry_out
 from localstack.simulator.contents import read_subject_and_id
 from localstack.simulator.mailboxes import Envelope, Mailboxes
-from localstack.simulator.scripts import ScriptedReply, ScriptPhase, Scripts
+from localstack.simulator.profiles import ORDINARY, RATE_WINDOW, HostProfile
+from localstack.simulator.scripts import ScriptPhase, Scripts
+from localstack.simulator.steps import Phase, Step
 from localstack.simulator.verdicts import Verdicts
 
-MAX_SIZE = 50 * 1024 * 1024
 MAX_RECIPIENTS = 1_000
 MAX_GREYLISTED = 100_000
-IDLE = 120.0  # seconds
-
-_BARE_REPLY = re.compile(r"([245])\d\d (?![245]\.\d{1,3}\.\d{1,3}\b)")
-_ENHANCED = {
-    "250": "2.0.0",
-    "221": "2.0.0",
-    "252": "2.5.2",
-    "454": "4.7.0",
-    "500": "5.5.2",
-    "501": "5.5.4",
-    "502": "5.5.1",
-    "503": "5.5.1",
-    "504": "5.5.4",
-    "552": "5.3.4",
-    "553": "5.1.3",
-    "555": "5.5.4",
-}
+MAX_SOURCES = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -76,112 +59,17 @@ class World:
         return False
 
 
-class _Transaction(LibraryEnvelope):
-    """The library's envelope, and the replies dictated for this transaction's later phases."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scripted: list[ScriptedReply] = []
-
-    def dictated(self, phase: ScriptPhase) -> ScriptedReply | None:
-        return next((each for each in self.scripted if each.phase is phase), None)
-
-
-class Connection(SMTP):
-    """aiosmtpd's connection with enhanced status codes and dictated answers to DATA."""
-
-    def __init__(self, handler: "MxHost", tls: ssl.SSLContext, name: str) -> None:
-        super().__init__(
-            handler,
-            data_size_limit=MAX_SIZE,
-            enable_SMTPUTF8=True,
-            hostname=name,
-            ident="ESMTP Mailroom simulator",
-            tls_context=tls,
-            timeout=IDLE,
-            auth_exclude_mechanism=["LOGIN", "PLAIN"],
-            loop=asyncio.get_running_loop(),
-        )
-        self._host = handler
-        self._greeted = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; called again when TLS takes over."""
-        self._host.came(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """End."""
-        super().connection_lost(error)
-        self._host.went(self)
-
-    def _create_envelope(self) -> _Transaction:
-        return _Transaction()
-
-    async def push(self, status: str | bytes) -> None:
-        """Send one reply line, its enhanced status code added where the library gives none."""
-        line = status if isinstance(status, str) else status.decode("utf-8", "replace")
-        # RFC 2034 section 4 spares the greeting and the answers to HELO and EHLO.
-        if self._greeted and _BARE_REPLY.match(line):
-            code, _, text = line.partition(" ")
-            line = f"{code} {_ENHANCED.get(code, f'{code[0]}.0.0')} {text}"
-        await super().push(line)
-
-    async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802  # the library's name
-        """Answer HELO."""
-        self._greeted = False
-        await super().smtp_HELO(hostname)
-        self._greeted = True
-
-    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802  # the library's name
-        """Answer EHLO."""
-        self._greeted = False
-        await super().smtp_EHLO(hostname)
-        self._greeted = True
-
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802  # the library's name
-        """Answer DATA as dictated, or take the message."""
-        transaction = self.envelope
-        scripted = None
-        if isinstance(transaction, _Transaction) and transaction.rcpt_tos:
-            scripted = transaction.dictated(ScriptPhase.DATA)
-        if scripted is None:
-            await super().smtp_DATA(arg)
-            return
-        reply = await carry_out(self, scripted.step)
-        self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library has no hints
-        await self.push(reply)
-
-
-async def carry_out(connection: SMTP, step: Step) -> str:
-    """Do what `step` says as far as the reply, which is returned for the library to send.
-
-    Where the step closes the connection this does not return: the library cancels us.
-    """
-    if step.seconds:
-        await asyncio.sleep(step.seconds)
-    if not step.close:
-        return step.reply
-    transport = connection.transport
-    if isinstance(transport, asyncio.Transport):
-        if step.reply:
-            await connection.push(step.reply)
-            transport.close()
-        else:
-            transport.abort()
-    await asyncio.get_running_loop().create_future()
-    raise AssertionError("a closed connection went on")
-
-
 class MxHost:
     """aiosmtpd's handler for one address; `open` are its connections, `idle` is set when none."""
 
-    def __init__(self, address: str, world: World) -> None:
+    def __init__(self, address: str, world: World, profile: HostProfile = ORDINARY) -> None:
         self.open: set[Connection] = set()
         self.idle = asyncio.Event()
         self.idle.set()
         self.address = address
+        self.profile = profile
         self._world = world
+        self._accepted: OrderedDict[str, deque[float]] = OrderedDict()
 
     def came(self, connection: Connection) -> None:
         """Count a connection, once however often it says so."""
@@ -194,6 +82,33 @@ class MxHost:
         if not self.open:
             self.idle.set()
 
+    def refusal(self, connection: Connection) -> Step | None:
+        """Return what a connection gets that is one too many for its source, else None."""
+        same = [each for each in self.open if each.peer == connection.peer and not each.refused]
+        if not self.profile.max_connections or len(same) <= self.profile.max_connections:
+            return None
+        connection.refused = True
+        return Step("421 4.7.0 too many connections from your address", close=True)
+
+    def step(
+        self, phase: Phase, connection: SMTP, transaction: Transaction, recipients: Sequence[str]
+    ) -> Step | None:
+        """Return what is to be done at `phase`: as scripted, else as the tables say; None for
+        what is usual.
+        """
+        peer = connection.peer if isinstance(connection, Connection) else ""
+        scripted = self._world.scripts.playbook.next_step(
+            phase, host=self.address, recipients=recipients, at=_now(), peer=peer
+        )
+        if scripted is not None:
+            return scripted
+        dictated = transaction.dictated(ScriptPhase.DATA) if phase is Phase.DATA else None
+        if dictated is not None:
+            return dictated.step
+        if phase in self.profile.steps:
+            return self.profile.steps[phase]
+        return data_step([behaviour(each) for each in recipients], phase)
+
     async def handle_EHLO(  # noqa: N802  # the library's name
         self,
         server: SMTP,
@@ -204,32 +119,59 @@ class MxHost:
     ) -> list[str]:
         """Announce what is really offered."""
         session.host_name = hostname
-        kept = [line for line in responses if not line.startswith(("250-AUTH", "250 HELP"))]
-        return [*kept, "250-PIPELINING", "250 ENHANCEDSTATUSCODES"]
+        hidden = self.profile.hidden | (frozenset() if self.profile.auth else {"AUTH"})
+        offered = [*responses[:-1], "250-PIPELINING"]
+        kept = [line for line in offered if line[4:].partition(" ")[0] not in hidden]
+        return [*kept, "250 ENHANCEDSTATUSCODES"]
+
+    async def handle_MAIL(  # noqa: N802  # the library's name
+        self,
+        server: Connection,
+        session: LibrarySession,
+        envelope: Transaction,
+        address: str,
+        options: Sequence[str],
+    ) -> str:
+        """Accept or refuse a sender."""
+        step = self.step(Phase.MAIL, server, envelope, ()) or self._mail_limit(server, options)
+        reply = await carry_out(server, step) if step is not None else ""
+        if not reply or reply.startswith("2"):
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return reply or "250 OK"
 
     async def handle_RCPT(  # noqa: N802  # the library's name
         self,
         server: SMTP,
         session: LibrarySession,
-        envelope: _Transaction,
+        envelope: Transaction,
         address: str,
         options: Sequence[str],
     ) -> str:
         """Accept or refuse one recipient."""
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return "452 4.5.3 too many recipients"
-        reply = await carry_out(server, self._recipient_step(envelope, address))
+        step = self.step(Phase.RCPT, server, envelope, [address])
+        reply = await carry_out(server, step) if step is not None else ""
+        if not reply:
+            ordinary = self._recipient_step(envelope, address)
+            drip = step.drip if step is not None else 0
+            reply = await carry_out(server, replace(ordinary, drip=drip))
         if reply.startswith("2"):
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
         return reply
 
     async def handle_DATA(  # noqa: N802  # the library's name
-        self, server: SMTP, session: LibrarySession, envelope: _Transaction
+        self, server: Connection, session: LibrarySession, envelope: Transaction
     ) -> str:
         """Take or refuse the message that has just ended."""
         raw = envelope.original_content or b""
-        step = self._final_step(envelope, raw)
+        step = self.step(Phase.DOT, server, envelope, envelope.rcpt_tos)
+        if step is None or step.goes_on:
+            ordinary = self._final_step(envelope, raw)
+            late = step if step is not None else ordinary
+            step = replace(ordinary, seconds=max(late.seconds, ordinary.seconds), drip=late.drip)
         if step.store:
             # Nothing awaits between the decision and the store: a cancelled session has stored
             # the message for all recipients or for none.
@@ -239,6 +181,8 @@ class MxHost:
             if self._world.verify_on_receipt:
                 for each in ids:
                     self._world.verdicts.start(each)
+        if step.reply.startswith("2"):
+            self._count(server)
         return await carry_out(server, step)
 
     async def handle_exception(self, error: Exception) -> str:
@@ -249,7 +193,32 @@ class MxHost:
         log.error("the session on %s failed", self.address, exc_info=error)
         return "451 4.3.0 the simulator had a local problem, see its log"
 
-    def _recipient_step(self, transaction: _Transaction, address: str) -> Step:
+    def _mail_limit(self, server: Connection, options: Sequence[str]) -> Step | None:
+        profile = self.profile
+        if "8BITMIME" in profile.hidden and any(each.startswith("BODY=") for each in options):
+            return Step("555 5.5.4 BODY is not offered here")
+        if "PIPELINING" in profile.hidden and server.has_unread_input:
+            return Step("503 5.5.0 improper use of pipelining", close=True)
+        if profile.max_messages and server.taken >= profile.max_messages:
+            return Step("421 4.7.0 too many messages in this connection", close=True)
+        if profile.max_rate:
+            times = self._accepted.get(server.peer, deque())
+            while times and times[0] <= server.loop.time() - RATE_WINDOW:
+                times.popleft()
+            if len(times) >= profile.max_rate:
+                return Step("450 4.7.1 too many messages, try again later")
+        return None
+
+    def _count(self, server: Connection) -> None:
+        server.taken += 1
+        if self.profile.max_rate:
+            times = self._accepted.setdefault(server.peer, deque(maxlen=self.profile.max_rate))
+            times.append(server.loop.time())
+            self._accepted.move_to_end(server.peer)
+            while len(self._accepted) > MAX_SOURCES:
+                self._accepted.popitem(last=False)
+
+    def _recipient_step(self, transaction: Transaction, address: str) -> Step:
         scripted = self._world.scripts.take(address)
         if scripted is not None:
             if scripted.phase is ScriptPhase.RCPT:
@@ -260,7 +229,7 @@ class MxHost:
         seen = row.act is Act.REFUSE_ONCE and self._world.seen_before(address)
         return recipient_step(row, seen_before=seen)
 
-    def _final_step(self, transaction: _Transaction, raw: bytes) -> Step:
+    def _final_step(self, transaction: Transaction, raw: bytes) -> Step:
         scripted = transaction.dictated(ScriptPhase.DOT)
         if scripted is not None:
             return scripted.step
@@ -276,7 +245,7 @@ class MxHost:
         self, server: SMTP, session: LibrarySession, transaction: LibraryEnvelope
     ) -> Envelope:
         transport: Any = server.transport
-        cipher = transport.get_extra_info("cipher") if session.ssl is not None else None
+        cipher = transport.get_extra_info("cipher")
         sender = transaction.mail_from or ""
         peer = session.peer
         return Envelope(
@@ -287,3 +256,7 @@ class MxHost:
             tls=cipher[1] if cipher else "",
             cipher=cipher[0] if cipher else "",
         )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -7,6 +7,7 @@ wants DELETE or a JSON body, so a foreign web page in the same browser cannot do
 import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -15,9 +16,11 @@ from aiohttp import web
 from localstack.simulator import pages
 from localstack.simulator.contents import Contents, read_contents
 from localstack.simulator.mailboxes import Mailboxes, StoredMessage
-from localstack.simulator.scripts import ScriptError, Scripts
+from localstack.simulator.script_routes import ScriptRoutes, read_json
+from localstack.simulator.scripts import Scripts
 from localstack.simulator.verdicts import Verdicts
 from localstack.simulator.webhooks import MAX_BODY, Webhooks
+from localstack.simulator.written import ScriptError
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
@@ -65,7 +68,9 @@ class Site:
                 web.get("/api/messages/{id}/attachments/{number}", self.show_attachment),
                 web.get("/api/webhooks", self.list_webhooks),
                 web.delete("/api/webhooks", self.delete_webhooks),
+                web.get("/api/copies", self.count_copies),
                 web.post("/api/script", self.dictate),
+                *ScriptRoutes(self.scripts.playbook).routes(),
             ]
         )
         return application
@@ -77,11 +82,12 @@ class Site:
 
     async def inbox_page(self, request: web.Request) -> web.Response:
         """The newest messages."""
-        to = request.query.get("to", "")
+        wanted, before = _filters(request), request.query.get("before", "")
         messages = await self.verdicts.settle(
-            self.mailboxes.newest(to=to, limit=DEFAULT_LIMIT), deadline=1.0
+            self.mailboxes.newest(**wanted, before=before, limit=pages.PAGE), deadline=1.0
         )
-        return _page(pages.inbox(messages, to=to, total=self.mailboxes.count(to)))
+        total = self.mailboxes.count(**wanted)
+        return _page(pages.inbox(messages, to=wanted["to"], total=total, before=before))
 
     async def message_page(self, request: web.Request) -> web.Response:
         """One message with all there is to see about it."""
@@ -95,20 +101,26 @@ class Site:
 
     async def list_messages(self, request: web.Request) -> web.Response:
         """Messages, newest first; with `after` those that came after it, oldest first."""
-        to, limit = request.query.get("to", ""), _number(request, "limit", DEFAULT_LIMIT)
+        wanted, limit = _filters(request), _number(request, "limit", DEFAULT_LIMIT)
         if after := request.query.get("after", ""):
-            found = self.mailboxes.following(after, to=to, limit=limit)
+            found = self.mailboxes.following(after, **wanted, limit=limit)
         else:
-            found = self.mailboxes.newest(to=to, limit=limit)
+            before = request.query.get("before", "")
+            found = self.mailboxes.newest(**wanted, before=before, limit=limit)
         settled = await self.verdicts.settle(found)
-        return web.json_response(
-            {"messages": [_summary(each) for each in settled], "total": self.mailboxes.count(to)}
-        )
+        total = self.mailboxes.count(**wanted)
+        return web.json_response({"messages": list(map(self._listed, settled)), "total": total})
+
+    async def count_copies(self, request: web.Request) -> web.Response:
+        """How many messages each recipient has received."""
+        recipients = self.mailboxes.copies(**_filters(request))
+        total = sum(recipients.values())
+        return web.json_response({"recipients": recipients, "total": total})
 
     async def show_message(self, request: web.Request) -> web.Response:
         """One message, taken apart."""
         message, raw = await self._message(request)
-        return web.json_response(_summary(message) | _detail(message, read_contents(raw), raw))
+        return web.json_response(self._listed(message) | _detail(message, read_contents(raw), raw))
 
     async def show_raw(self, request: web.Request) -> web.Response:
         """The message as it came."""
@@ -148,15 +160,15 @@ class Site:
 
     async def dictate(self, request: web.Request) -> web.Response:
         """Queue replies for one recipient."""
-        if request.content_type != "application/json":
-            raise web.HTTPUnsupportedMediaType(reason="send application/json")
+        document = await read_json(request)
         try:
-            waiting = self.scripts.dictate(await request.json())
+            waiting = self.scripts.dictate(document)
         except ScriptError as error:
             raise web.HTTPBadRequest(reason=str(error)) from error
-        except (ValueError, RecursionError) as error:
-            raise web.HTTPBadRequest(reason="the body is not JSON") from error
         return web.json_response({"waiting": waiting})
+
+    def _listed(self, message: StoredMessage) -> dict[str, Any]:
+        return _summary(message) | {"copies": self.mailboxes.copies_of(message)}
 
     async def _message(self, request: web.Request) -> tuple[StoredMessage, bytes]:
         found = self.mailboxes.get(request.match_info["id"])
@@ -200,6 +212,26 @@ def _number(request: web.Request, name: str, default: int, *, most: int = MAX_LI
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= most):
         raise web.HTTPBadRequest(reason=f"{name} must be a whole number up to {most}")
     return int(text)
+
+
+def _filters(request: web.Request) -> dict[str, str]:
+    moments = {name: _moment(request, name) for name in ("since", "until")}
+    return {"to": request.query.get("to", ""), **moments}
+
+
+def _moment(request: web.Request, name: str) -> str:
+    text = request.query.get(name, "")
+    if not text:
+        return ""
+    try:
+        # An unescaped + of a time zone arrives as a blank.
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError) as error:
+        reason = f"{name} must be a time in ISO 8601, such as 2030-01-31T12:00:00Z"
+        raise web.HTTPBadRequest(reason=reason) from error
 
 
 def _summary(message: StoredMessage) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import threading
 import time
 from contextlib import asynccontextmanager
 
+import aiohttp
 import dns.asyncquery
+import dns.exception
 import dns.flags
 import dns.message
 import dns.rdataclass
@@ -21,6 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localstack.dns_server import Responder, ZoneFile, main, start_server
+from localstack.dns_zone import ZoneError, parse_zone
+from localstack.zone_api import start_zone_api
+from localstack.zone_overlay import Overlay
 from localstack.zones import world_zone
 
 HOST = "127.0.0.1"
@@ -220,3 +225,156 @@ def test_the_program_says_when_it_is_ready_and_stops_on_sigterm(zone_file, tmp_p
             server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=20) == 0
     assert json.loads(query_log.read_text())["name"] == "sim.test."
+
+
+@asynccontextmanager
+async def serving_with_api(zone_file):
+    overlay = Overlay()
+    server = await start_server(Responder(ZoneFile(zone_file, overlay), None), HOST, 0)
+    api = await start_zone_api(overlay, 0)
+    async with aiohttp.ClientSession(f"http://{HOST}:{api.port}") as http:
+
+        async def call(method, name="", status=200, **how):
+            path = f"/zone/records/{name}" if name else "/zone/records"
+            async with http.request(method, path, **how) as response:
+                document = await response.json()
+                assert response.status == status, document
+                return document
+
+        try:
+            yield server.port, call
+        finally:
+            await api.stop()
+            await server.stop()
+
+
+async def addresses_of(port, name, rdtype="A"):
+    response = await over_udp(port, name, rdtype)
+    return [record.to_text() for rrset in response.answer for record in rrset]
+
+
+async def test_a_rebinding_name_changes_with_every_query_and_is_never_kept(zone_file):
+    async with serving(zone_file) as port:
+        answers = [await over_udp(port, "rebind.sim.test", "A") for _ in range(3)]
+        other = await over_udp(port, "rebind.sim.test", "AAAA")
+
+    assert [answer.answer[0][0].to_text() for answer in answers] == [
+        "203.0.113.7",
+        "127.0.0.1",
+        "203.0.113.7",
+    ]
+    assert {answer.answer[0].ttl for answer in answers} == {0}
+    assert (other.rcode(), other.answer) == (Rcode.NOERROR, [])
+
+
+async def test_a_silent_name_gets_no_answer_and_the_server_goes_on(zone_file):
+    query_log = io.StringIO()
+    async with serving(zone_file, query_log) as port:
+        query = dns.message.make_query("mx.timeout.sim.test", "A")
+        with pytest.raises(dns.exception.Timeout):
+            await dns.asyncquery.udp(query, HOST, port=port, timeout=0.3)
+        with pytest.raises(EOFError):
+            await over_tcp(port, "timeout.sim.test", "MX")
+        assert (await over_udp(port, "sim.test", "MX")).answer
+
+    lines = [json.loads(line) for line in query_log.getvalue().splitlines()]
+    assert [line["rcode"] for line in lines] == ["silence", "silence", "NOERROR"]
+
+
+async def test_names_set_over_http_stand_in_place_of_the_files_until_removed(zone_file):
+    async with serving_with_api(zone_file) as (port, call):
+        await call("PUT", "sim.test", json={"records": [["A", "192.0.2.1"], ["A", "192.0.2.2", 9]]})
+        assert sorted(await addresses_of(port, "sim.test")) == ["192.0.2.1", "192.0.2.2"]
+        assert await addresses_of(port, "sim.test", "MX") == []
+        assert await addresses_of(port, "mx1.sim.test") == ["127.0.0.2"]
+        # The file may change meanwhile and is still heard.
+        document = world_zone()
+        document["records"].append(["late.test", "A", "192.0.2.9"])
+        zone_file.write_text(json.dumps(document))
+        assert await addresses_of(port, "late.test") == ["192.0.2.9"]
+        assert len(await addresses_of(port, "sim.test")) == 2
+
+        shown = await call("GET", "SIM.test.")
+        assert (shown["name"], shown["asked"]) == ("sim.test.", {"A": 2, "MX": 1})
+        assert (await call("GET"))["names"] == [shown]
+        assert await call("DELETE", "sim.test") == {"deleted": 1}
+        await call("DELETE", "sim.test", status=404)
+        await call("GET", "sim.test", status=404)
+        assert len(await addresses_of(port, "sim.test", "MX")) == 2
+
+
+async def test_a_name_set_over_http_may_change_fail_hide_or_be_silent(zone_file):
+    sequence = [["A", ["203.0.113.7", "203.0.113.7", ["127.0.0.1", "10.0.0.1"]]]]
+    async with serving_with_api(zone_file) as (port, call):
+        expected = [["203.0.113.7"], ["203.0.113.7"], ["10.0.0.1", "127.0.0.1"]]
+        for count in (2, 3):  # set again it starts over
+            await call("PUT", "r.test", json={"changing": sequence})
+            got = [await addresses_of(port, "r.test") for _ in range(count)]
+            assert [sorted(each) for each in got] == expected[:count]
+        for answer, rcode in (("servfail", Rcode.SERVFAIL), ("nxdomain", Rcode.NXDOMAIN)):
+            await call("PUT", "nomx.sim.test", json={"answer": answer})
+            assert (await over_udp(port, "nomx.sim.test", "A")).rcode() is rcode
+        await call("PUT", "nomx.sim.test", json={"records": []})
+        bare = await over_udp(port, "nomx.sim.test", "A")
+        assert (bare.rcode(), bare.answer) == (Rcode.NOERROR, [])
+        await call("PUT", "nomx.sim.test", json={"answer": "silent"})
+        with pytest.raises(EOFError):
+            await over_tcp(port, "nomx.sim.test", "A")
+        assert await call("DELETE") == {"deleted": 2}
+        assert await addresses_of(port, "nomx.sim.test") == ["127.0.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "complaint"),
+    [
+        ("a.test", {}, "send"),
+        ("a.test", [], "send"),
+        ("a.test", {"record": []}, "unknown key"),
+        ("a.test", {"records": [7]}, "list of lists"),
+        ("a.test", {"records": [["A"]]}, "records[0]"),
+        ("a.test", {"records": [["A", "nowhere"]]}, "records[0]"),
+        ("a.test", {"records": [["A", "192.0.2.1"]] * 1_001}, "at most 1000"),
+        ("a.test", {"changing": [["A", []]]}, "changing[0]"),
+        ("a.test", {"changing": [["A", [[]]]]}, "changing[0]"),
+        ("a.test", {"changing": [["CNAME", ["b.test.", "c.test."]]]}, "alias cannot change"),
+        (
+            "a.test",
+            {"changing": [["A", ["192.0.2.1"]]], "records": [["A", "192.0.2.2"]]},
+            "in records and in changing",
+        ),
+        ("a.test", {"answer": "refused"}, "answer stands alone"),
+        ("a.test", {"answer": "silent", "records": []}, "answer stands alone"),
+        ("a..test", {"records": []}, "not a domain name"),
+    ],
+)
+async def test_a_wrong_name_or_record_is_refused_with_its_reason(
+    zone_file, name, document, complaint
+):
+    async with serving_with_api(zone_file) as (_, call):
+        answer = await call("PUT", name, status=400, json=document)
+        assert complaint in answer["error"]
+        assert await call("GET") == {"names": []}
+
+
+async def test_the_zone_api_takes_json_from_those_who_ask_for_loopback_only(zone_file):
+    async with serving_with_api(zone_file) as (_, call):
+        await call("PUT", "a.test", status=415, data=b"{}")
+        json_type = {"Content-Type": "application/json"}
+        await call("PUT", "a.test", status=400, data=b"{", headers=json_type)
+        foreign = {"Host": "evil.example"}
+        await call("PUT", "a.test", status=403, json={"records": []}, headers=foreign)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"changing": [["a.test", "A", "192.0.2.1"]]}',
+        '{"changing": [["a.test", "A"]]}',
+        '{"changing": [["a.test", "A", ["192.0.2.1", "x"]]]}',
+        '{"changing": [["a.test", "A", ["192.0.2.1"], -1]]}',
+        '{"silent": [""]}',
+    ],
+)
+def test_a_zone_with_a_wrong_changing_or_silent_name_is_refused(text):
+    with pytest.raises(ZoneError, match=r"changing|silent"):
+        parse_zone(text)

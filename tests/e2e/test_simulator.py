@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from localstack.simulator.behaviours import TABLE
 from localstack.simulator.hosts import start_hosts
+from localstack.simulator.profiles import PROFILES
 from localstack.simulator.smtp import MAX_RECIPIENTS, World
 from tests.support.simulator_stand import HOSTS, PLAIN, publish, running_simulator, signed, tenant
 
@@ -85,6 +86,7 @@ async def test_the_inbox_explains_every_behaviour(simulator):
     page = await simulator.page("/")
 
     assert all(f"{row.name}@sim.test" in page for row in TABLE)
+    assert all(f"@{row.name}.sim.test" in page for row in PROFILES)
 
 
 async def test_clear_text_is_shown_as_such_and_the_null_return_path_too(simulator):

@@ -15,6 +15,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from localstack.simulator.mailboxes import Envelope, Mailboxes
+from localstack.simulator.pages import PAGE, inbox
 from tests.support.simulator_stand import HOSTS, PLAIN, running_simulator
 
 
@@ -34,6 +36,9 @@ async def simulator(tmp_path):
     [
         ("/api/messages?limit=x", 400),
         ("/api/messages?limit=10001", 400),
+        ("/api/messages?since=yesterday", 400),
+        ("/?until=0001-01-01T00:00:00%2B23:59", 400),
+        ("/api/copies?since=9999-99-99", 400),
         ("/api/webhooks?limit=-1", 400),
         ("/api/messages/none", 404),
         ("/api/messages/none/raw", 404),
@@ -51,6 +56,59 @@ async def test_a_wrong_script_gets_an_error_that_says_what(simulator):
         "/api/script", status=400, data=b"{", headers={"Content-Type": "application/json"}
     )
     assert b"recipient" in await simulator.post("/api/script", status=400, json={})
+
+
+async def test_mail_is_found_by_recipient_time_and_place_in_the_list(simulator):
+    async with simulator.smtp() as smtp:
+        for number in range(4):
+            to = [f"accept+{number}@sim.test", "accept+all@sim.test"]
+            await smtp.sendmail("a@b.test", to, PLAIN)
+
+    every = (await simulator.get("/api/messages"))["messages"]
+    assert [each["copies"] for each in every if "+all" in each["to"]] == [4, 4, 4, 4]
+    counts = await simulator.get("/api/copies?to=accept")
+    assert counts["total"] == 8
+    assert counts["recipients"]["accept+all@sim.test"] == 4
+    only = await simulator.get("/api/messages?to=Accept%2BALL@sim.test&limit=3")
+    assert ([each["to"] for each in only["messages"]], only["total"]) == (
+        ["accept+all@sim.test"] * 3,
+        4,
+    )
+    older = await simulator.get(f"/api/messages?before={every[2]['id']}&limit=2")
+    assert older["messages"] == every[3:5]
+
+    newest = every[0]["received_at"]
+    since = (await simulator.get(f"/api/messages?since={newest}"))["messages"]
+    assert since == [each for each in every if each["received_at"] >= newest]
+    until = await simulator.get(f"/api/copies?until={newest}")
+    assert until["total"] == 8 - len(since)
+    later = newest[:-6].replace(newest[:4], "2999") + "-05:00"
+    assert (await simulator.get(f"/api/messages?since={later}"))["total"] == 0
+
+
+def test_ten_thousand_messages_can_be_listed_filtered_counted_and_paged(tmp_path):
+    mailboxes = Mailboxes(tmp_path, keep=10_000)
+    envelope = Envelope("a@b.test", "127.0.0.2", "127.0.0.1", "me", "", "")
+    for number in range(101):
+        mailboxes.store(envelope, [f"u{number}x{copy}@sim.test" for copy in range(100)], PLAIN)
+    for _ in range(2):
+        mailboxes.store(envelope, ["u1x1@sim.test"], PLAIN)
+
+    assert (len(mailboxes), mailboxes.count("u100x5@sim.test")) == (10_000, 1)
+    # The first hundred are forgotten, and two more: the first u1x1 is the second of them.
+    assert (mailboxes.count("u0x"), mailboxes.count("u1x0@sim.test")) == (0, 0)
+    assert mailboxes.copies("u1x1@sim.test") == {"u1x1@sim.test": 2}
+    seen, before = [], ""
+    while found := mailboxes.newest(before=before, limit=3_000):
+        seen += found
+        before = found[-1].id
+    assert [each.id for each in seen] == sorted((each.id for each in seen), reverse=True)
+    assert len(seen) == 10_000
+    page = inbox(mailboxes.newest(limit=PAGE), to="u&", total=len(mailboxes))
+    assert f"/?to=u%26&amp;before={seen[PAGE - 1].id}" in page
+    mailboxes.clear()
+    assert mailboxes.newest(to="u1x1@sim.test", limit=1) == []
+    mailboxes.close()
 
 
 def webhook(uuid, key, event="MessageSent"):
