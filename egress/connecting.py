@@ -4,12 +4,17 @@ import asyncio
 import os
 import ssl
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
+from pathlib import Path
+
+from aiosmtplib.errors import SMTPException, SMTPResponseException
 
 from egress.core.mx import MxTarget
 from egress.pipelined import PipelinedProtocol, Step
+from mailroom.domain.relay import TlsPolicy
 from mailroom.domain.reply import Phase, SmtpReply
+
+__all__ = ["Timeouts", "TlsPolicy", "connect", "tls_context", "upgrade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +34,19 @@ class Timeouts:
     block: float = 180.0
     dot: float = 600.0
     quit: float = 5.0
-
-
-class TlsPolicy(StrEnum):
-    """Whether to use STARTTLS."""
-
-    OPPORTUNISTIC = "opportunistic"  # if offered, any certificate; plain if the handshake fails
-    NEVER = "never"
+    auth: float = 180.0
 
 
 @cache
-def opportunistic_context() -> ssl.SSLContext:
-    """Return the TLS context for hosts whose certificate proves nothing (RFC 7435)."""
+def tls_context(policy: TlsPolicy, authorities: Path | None = None) -> ssl.SSLContext:
+    """Return the TLS context for `policy`.
+
+    Certificates are checked for VERIFIED and IMPLICIT, against `authorities` (PEM) or those the
+    system trusts; elsewhere they prove nothing (RFC 7435). Raises OSError or ssl.SSLError when
+    `authorities` cannot be read.
+    """
+    if policy in (TlsPolicy.VERIFIED, TlsPolicy.IMPLICIT):
+        return ssl.create_default_context(cafile=authorities)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -48,11 +54,16 @@ def opportunistic_context() -> ssl.SSLContext:
 
 
 async def connect(
-    target: MxTarget, source_address: str | None, timeouts: Timeouts, connect_timeout: float
+    target: MxTarget,
+    source_address: str | None,
+    timeouts: Timeouts,
+    connect_timeout: float,
+    implicit: ssl.SSLContext | None = None,
 ) -> PipelinedProtocol | SmtpReply:
     """Connect to `target`, from `source_address` if given, within `connect_timeout` seconds.
 
-    Returns the protocol, which already expects the banner, or why there is no connection.
+    With `implicit` TLS starts at once, for the target's host name. Returns the protocol, which
+    already expects the banner, or why there is no connection.
     """
     loop = asyncio.get_running_loop()
     banner = Step(Phase.BANNER, timeouts.banner)
@@ -63,12 +74,37 @@ async def connect(
                 host=target.address,
                 port=target.port,
                 local_addr=(source_address, 0) if source_address else None,
+                ssl=implicit,
+                server_hostname=target.host if implicit else None,
             )
     except TimeoutError:
         why = f"timed out after {connect_timeout:g} s"
+    except ssl.SSLError as error:
+        return SmtpReply(0, f"TLS handshake failed: {error}", Phase.STARTTLS)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
     else:
         return protocol
     text = f"cannot connect to {target.host} [{target.address}]:{target.port}: {why}"
     return SmtpReply(0, text, Phase.CONNECT)
+
+
+async def upgrade(
+    protocol: PipelinedProtocol, context: ssl.SSLContext, host: str, seconds: float
+) -> SmtpReply | None:
+    """Say STARTTLS and shake hands; return None when the connection is encrypted.
+
+    Otherwise the server's refusal, or code 0 for a handshake that failed or took
+    longer than `seconds`; after that the connection is of no use.
+    """
+    try:
+        await protocol.start_tls(context, server_hostname=host, timeout=seconds)
+    except SMTPResponseException as refusal:
+        if refusal.code > 0:
+            return SmtpReply(refusal.code, refusal.message, Phase.STARTTLS)
+        trouble: Exception = refusal
+    except (SMTPException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        trouble = error
+    else:
+        return None
+    return SmtpReply(0, f"TLS handshake failed: {trouble}", Phase.STARTTLS)

@@ -1,30 +1,45 @@
 """Keeps sessions open and hands them out again: a new connection costs more than a message."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from egress.connecting import Timeouts, TlsPolicy
 from egress.core.mx import MxAnswer, MxTarget
+from egress.remembered import Remembered
 from egress.session import Session
+from mailroom.domain.relay import Relay
 from mailroom.domain.reply import Phase, SmtpReply
 
-_MAX_REMEMBERED = 10_000
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of our sending addresses (None lets the system choose) and its EHLO name."""
+    """One of our sending addresses (None lets the system choose) and its EHLO name.
+
+    `address6` is where connections to IPv6 addresses come from.
+    """
 
     ehlo_name: str
     address: str | None = None
+    address6: str | None = None
+
+    def towards(self, address: str) -> str | None:
+        """Return the address of ours from which to connect to `address`."""
+        return self.address6 if ":" in address else self.address
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """How connections are used. Times in seconds; `connections` is per source and site."""
+    """How connections are used. Times in seconds; `connections` is per source and site.
+
+    `authorities` is a PEM file of who may vouch for relays whose certificates are checked.
+    """
 
     messages: int = 100
     connections: int = 20
@@ -33,8 +48,14 @@ class PoolSettings:
     age: float = 300.0
     connect_timeout: float = 30.0
     broken_tls: float = 86_400.0  # how long a failed STARTTLS is remembered
+    refused_login: float = 60.0  # how long a relay is not asked again
     tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC
+    authorities: Path | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+# A relay is part of the key: sessions are shared by nobody with another login or TLS policy.
+_LaneKey = tuple[Source, str, Relay | None]
 
 
 @dataclass(slots=True)
@@ -48,21 +69,24 @@ class _Kept:
 class _Lane:
     """The connections from one source to one site; a slot is one that may be open and busy."""
 
-    key: tuple[Source, str]
+    key: _LaneKey
     slots: asyncio.Semaphore
     users: int = 0  # with a slot or waiting for one
     idle: deque[_Kept] = field(default_factory=deque)
 
 
 class ConnectionPool:
-    """Sessions by source and site (the set of MX hosts, so domains share them)."""
+    """Sessions by source, site (the set of MX hosts, so domains share them) and relay."""
 
     def __init__(self, settings: PoolSettings, *, clock: Callable[[], float]) -> None:
         """Take a monotonic `clock` in seconds."""
         self._settings = settings
         self._clock = clock
-        self._lanes: dict[tuple[Source, str], _Lane] = {}
-        self._plain_until: dict[str, float] = {}  # hosts whose STARTTLS failed
+        self._lanes: dict[_LaneKey, _Lane] = {}
+        self._broken_tls: Remembered[str, bool] = Remembered(settings.broken_tls, clock=clock)
+        self._no_login: Remembered[Relay, SmtpReply] = Remembered(
+            settings.refused_login, clock=clock
+        )
         self._closed = False
 
     @asynccontextmanager
@@ -78,7 +102,7 @@ class ConnectionPool:
         if answer.refusal is not None or not answer.targets:
             yield answer.refusal or SmtpReply(0, "no address to connect to", Phase.CONNECT)
             return
-        key = (source, answer.site)
+        key = (source, answer.site, answer.relay)
         lane = self._lanes.get(key)
         if lane is None:
             lane = _Lane(key, asyncio.Semaphore(self._settings.connections))
@@ -162,33 +186,47 @@ class ConnectionPool:
 
     async def _open(self, answer: MxAnswer, source: Source) -> _Kept | SmtpReply:
         """Connect to the first target that greets us; else return the most telling refusal."""
+        relay = answer.relay
+        known = self._no_login.about(relay) if relay else None
+        if known:
+            return known
         refusals: list[SmtpReply] = []
         for target in _distinct(answer.targets, self._settings.addresses):
-            opened = await Session.open(
-                target,
-                ehlo_name=source.ehlo_name,
-                source_address=source.address,
-                tls=self._policy(target.host),
-                timeouts=self._settings.timeouts,
-                connect_timeout=self._settings.connect_timeout,
-            )
+            opened = await self._greet(target, source, relay)
             if isinstance(opened, Session):
-                if opened.tls_broken:
-                    self._remember_plain(target.host)
                 return _Kept(opened, self._clock())
             refusals.append(opened)
+            if relay and opened.phase == Phase.AUTH and opened.code:
+                self._remember_login(relay, opened)
+                return opened  # its other addresses would say the same, and count the tries
         spoken = [reply for reply in refusals if reply.code]
         return (spoken or refusals)[-1]
 
-    def _policy(self, host: str) -> TlsPolicy:
-        if self._plain_until.get(host, 0.0) > self._clock():
-            return TlsPolicy.NEVER
-        return self._settings.tls
+    async def _greet(
+        self, target: MxTarget, source: Source, relay: Relay | None
+    ) -> Session | SmtpReply:
+        wanted = relay.tls if relay else self._settings.tls
+        broken = wanted is TlsPolicy.OPPORTUNISTIC and self._broken_tls.about(target.host)
+        opened = await Session.open(
+            target,
+            ehlo_name=source.ehlo_name,
+            source_address=source.towards(target.address),
+            tls=TlsPolicy.NONE if broken else wanted,
+            timeouts=self._settings.timeouts,
+            connect_timeout=self._settings.connect_timeout,
+            login=relay.login if relay else None,
+            authorities=self._settings.authorities,
+        )
+        if isinstance(opened, Session) and opened.tls_broken:
+            self._broken_tls.learn(target.host, fact=True)
+        return opened
 
-    def _remember_plain(self, host: str) -> None:
-        if len(self._plain_until) >= _MAX_REMEMBERED:
-            del self._plain_until[next(iter(self._plain_until))]
-        self._plain_until[host] = self._clock() + self._settings.broken_tls
+    def _remember_login(self, relay: Relay, reply: SmtpReply) -> None:
+        self._no_login.learn(relay, reply)
+        log.error(
+            "a relay refuses our login: its mail waits",
+            extra={"relay": f"{relay.host}:{relay.port}", "reply": str(reply)[:200]},
+        )
 
 
 def _distinct(targets: tuple[MxTarget, ...], limit: int) -> Iterator[MxTarget]:

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import dns.asyncresolver
 import dns.exception
+import dns.inet
 import dns.nameserver
 import dns.rdatatype
 import dns.resolver
@@ -16,9 +17,10 @@ from dns.rrset import RRset
 
 from egress.core import mx
 from egress.core.mx import Addresses, AddressGuard, Lookup, Mx, MxAnswer, MxRecords, MxTarget
-from egress.core.routes import NextHop, StaticRoutes, parse_next_hop
+from mailroom.domain.relay import Relay, parse_host_port
 
 MAX_ALIASES = 8  # CNAME hops followed
+_Ask = Callable[[], Awaitable[MxAnswer]]
 _TRIES = 2  # a name is believed not to exist when two questions say so
 
 
@@ -32,7 +34,6 @@ class ResolverSettings:
 
     name_servers: tuple[str, ...]
     guard: AddressGuard = field(default_factory=AddressGuard)
-    routes: StaticRoutes = field(default_factory=lambda: StaticRoutes({}))
     port: int = 25
     ipv6: bool = False
     timeout: float = 3.0
@@ -64,15 +65,32 @@ class MxResolver:
         Callers asking for the same domain at the same time share one look-up; one of them being
         cancelled does not disturb the others.
         """
-        kept = self._kept.get(domain)
-        if kept and kept[0] > self._clock():
-            return mx.shuffled(kept[1], self._chance)
-        asking = self._asking.get(domain)
-        if asking is None:
-            asking = asyncio.create_task(self._ask(domain), name=f"mx-{domain}")
-            self._asking[domain] = asking
-            asking.add_done_callback(lambda _: self._asking.pop(domain, None))
-        return mx.shuffled(await asyncio.shield(asking), self._chance)
+        answer = await self._answer(domain, lambda: self._look_up(domain))
+        return mx.shuffled(answer, self._chance)
+
+    async def relay(self, relay: Relay, *, trusted: bool) -> MxAnswer:
+        """Return the targets for mail by way of `relay`, or a temporary refusal.
+
+        The host of a `trusted` relay may be private, because an operator wrote it down; any
+        other is held to the guard at each look-up, so a name that changes its address is too.
+        Whatever is wrong with a relay is no fault of the recipient: mail waits.
+        """
+        if relay.is_address:
+            found = MxAnswer((MxTarget(relay.host, relay.host),), ttl=mx.TTL_CEILING)
+        else:
+            # A space is in no domain: it keeps the two kinds of question apart.
+            found = await self._answer(f"relay {relay.host}", lambda: self._addresses(relay.host))
+        if found.refusal:
+            return found
+        permits = self._settings.guard.permits
+        targets = tuple(
+            MxTarget(relay.host, each.address, relay.port)
+            for each in found.targets
+            if trusted or permits(each.address)
+        )
+        if not targets:
+            return mx.refused(451, f"4.4.4 the relay {relay.host} has no address it may have")
+        return mx.shuffled(MxAnswer(targets, ttl=found.ttl, relay=relay), self._chance)
 
     async def close(self) -> None:
         """Stop the look-ups still running."""
@@ -81,12 +99,23 @@ class MxResolver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _ask(self, domain: str) -> MxAnswer:
-        answer = await self._look_up(domain)
+    async def _answer(self, question: str, ask: _Ask) -> MxAnswer:
+        kept = self._kept.get(question)
+        if kept and kept[0] > self._clock():
+            return kept[1]
+        asking = self._asking.get(question)
+        if asking is None:
+            asking = asyncio.create_task(self._ask(question, ask), name=f"mx-{question}")
+            self._asking[question] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(question, None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, question: str, ask: _Ask) -> MxAnswer:
+        answer = await ask()
         if len(self._kept) >= self._settings.cached_domains:
             del self._kept[next(iter(self._kept))]  # the one kept longest
-        self._kept.pop(domain, None)
-        self._kept[domain] = (self._clock() + answer.ttl, answer)
+        self._kept.pop(question, None)
+        self._kept[question] = (self._clock() + answer.ttl, answer)
         return answer
 
     async def _look_up(self, domain: str) -> MxAnswer:
@@ -94,9 +123,6 @@ class MxResolver:
             name = mx.a_label(domain)
         except ValueError:
             return mx.refused(553, f"5.1.2 {domain!a} is not a domain name")
-        hop = self._settings.routes.find(name)
-        if hop:
-            return await self._routed(hop)
         records = await self._dns.mx(name)
         chosen = mx.exchangers(name, records)
         if isinstance(chosen, MxAnswer):
@@ -111,26 +137,23 @@ class MxResolver:
             ttl=mx.TTL_CEILING if records.lookup is Lookup.EMPTY else records.ttl,
         )
 
-    async def _routed(self, hop: NextHop) -> MxAnswer:
-        """Follow a static route. Its host may be private: an operator wrote it down."""
-        if hop.is_address:
-            return MxAnswer((MxTarget(hop.host, hop.host, hop.port),), ttl=mx.TTL_CEILING)
-        found = await self._dns.addresses(hop.host)
+    async def _addresses(self, host: str) -> MxAnswer:
+        found = await self._dns.addresses(host)
         if not found.addresses:
-            return mx.refused(451, f"4.4.4 the next hop {hop.host} could not be looked up")
-        targets = tuple(MxTarget(hop.host, address, hop.port) for address in found.addresses)
-        return MxAnswer(targets, ttl=max(found.ttl, mx.TTL_FLOOR))
+            return mx.refused(451, f"4.4.4 the relay {host} could not be looked up")
+        targets = tuple(MxTarget(host, address) for address in found.addresses[: mx.MAX_ADDRESSES])
+        return MxAnswer(targets, ttl=min(max(found.ttl, mx.TTL_FLOOR), mx.TTL_CEILING))
 
 
 class _Dns:
     """Asks dnspython and turns every ending into a `Lookup`."""
 
     def __init__(self, settings: ResolverSettings) -> None:
-        hops = [parse_next_hop(text) for text in settings.name_servers]
-        if not hops or not all(hop.is_address for hop in hops):
+        places = [parse_host_port(text) for text in settings.name_servers]
+        if not places or not all(dns.inet.is_address(host) for host, _ in places):
             raise ValueError("name servers are given as address:port")
         self._ipv6 = settings.ipv6
-        servers = [dns.nameserver.Do53Nameserver(hop.host, hop.port) for hop in hops]
+        servers = [dns.nameserver.Do53Nameserver(host, port) for host, port in places]
         # The second question starts at the second server, so one confused server cannot
         # declare a domain dead.
         self._resolvers = [_resolver(servers[turn:] + servers[:turn], settings) for turn in (0, 1)]

@@ -6,15 +6,15 @@ Whatever the peer does comes back as an `SmtpReply`; exceptions are the caller's
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Self
 
-from aiosmtplib.errors import SMTPException, SMTPResponseException
-from aiosmtplib.esmtp import parse_esmtp_extensions
-
-from egress.connecting import Timeouts, TlsPolicy, connect, opportunistic_context
+from egress.connecting import Timeouts, TlsPolicy, connect, tls_context
 from egress.core.mx import MxTarget
-from egress.core.wire import envelope_commands, greeting_command, wire_form
-from egress.pipelined import PipelinedProtocol, Step, first_unlike
+from egress.core.wire import envelope_commands, wire_form
+from egress.greeting import Greeting, out_of_step
+from egress.pipelined import SERVICE_CLOSING, PipelinedProtocol, Step, first_unlike
+from mailroom.domain.relay import Login
 from mailroom.domain.reply import Phase, SmtpReply
 
 __all__ = ["Session", "Timeouts", "TlsPolicy"]
@@ -27,15 +27,23 @@ _MAIL_STEPS = (2, 2, 354)
 class Session:
     """An open session. One transaction at a time; replies are data."""
 
-    def __init__(self, protocol: PipelinedProtocol, target: MxTarget, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        protocol: PipelinedProtocol,
+        target: MxTarget,
+        timeouts: Timeouts,
+        extensions: dict[str, str],
+        *,
+        tls: bool,
+    ) -> None:
         """Use `open` instead."""
         self._protocol = protocol
         self._timeouts = timeouts
         self._busy = False
         self._open_transaction = False  # the next MAIL needs an RSET in front
         self.target = target
-        self.extensions: dict[str, str] = {}
-        self.tls = False
+        self.extensions = extensions
+        self.tls = tls
         self.tls_broken = False  # STARTTLS failed on this host: try plain first next time
         self.transactions = 0
         self.stale = False
@@ -50,34 +58,40 @@ class Session:
         tls: TlsPolicy,
         timeouts: Timeouts,
         connect_timeout: float,
+        login: Login | None = None,
+        authorities: Path | None = None,
     ) -> Self | SmtpReply:
         """Connect to `target` from `source_address` and greet; `connect_timeout` in seconds.
 
-        Returns the session, or the reply (or absence of one) that prevented it. A failed TLS
-        handshake leads to one more connection without TLS, and `tls_broken` on its session.
+        Returns the session, or the reply (or absence of one) that prevented it; refusals of a
+        `login` have phase AUTH. With opportunistic TLS a failed handshake leads to one more
+        connection without TLS, and `tls_broken` on its session. `authorities` is a PEM file of
+        whom to trust where certificates are checked; the system's are when left out.
         """
-        hello = greeting_command("EHLO", ehlo_name), greeting_command("HELO", ehlo_name)
-        protocol = await connect(target, source_address, timeouts, connect_timeout)
+        context = tls_context(tls, authorities)
+        implicit = context if tls is TlsPolicy.IMPLICIT else None
+        protocol = await connect(target, source_address, timeouts, connect_timeout, implicit)
         if isinstance(protocol, SmtpReply):
-            return protocol
-        session = cls(protocol, target, timeouts)
+            return _bounded(protocol)
         try:
-            refusal = await session._greet(*hello, tls)
+            greeting = Greeting(protocol, target, ehlo_name, timeouts)
+            refusal = await greeting.run(tls, context, login)
         except BaseException:
             protocol.abort()
             raise
         if refusal is None:
-            return session
+            return cls(protocol, target, timeouts, greeting.extensions, tls=greeting.tls)
         protocol.farewell(timeouts.quit)
-        if not session.tls_broken:
+        if not greeting.tls_broken or tls is not TlsPolicy.OPPORTUNISTIC:
             return _bounded(refusal)
         plain = await cls.open(
             target,
             ehlo_name=ehlo_name,
             source_address=source_address,
-            tls=TlsPolicy.NEVER,
+            tls=TlsPolicy.NONE,
             timeouts=timeouts,
             connect_timeout=connect_timeout,
+            login=login,
         )
         if isinstance(plain, Session):
             plain.tls_broken = True
@@ -94,24 +108,27 @@ class Session:
         recipient: str,
         message: bytes,
         *,
+        utf8: bool = False,
         before_dot: Callable[[], Awaitable[None]],
         after_dot: Callable[[], None] = lambda: None,
     ) -> SmtpReply:
         """Offer `message` to one recipient; return the reply that decided.
 
+        `utf8` says that it was submitted with SMTPUTF8 (RFC 6531).
         `before_dot` is awaited once, directly before the octets with the final dot are written,
         and not at all if the server refused before. If it raises, nothing more is sent, the
         connection is closed and the exception goes on. `after_dot` is called when they are written
         and no reply has been read. Only after the dot was written can a
         reply of phase "." be missing (code 0): then the message may have been taken.
 
-        `stale` is set if a kept connection turned out to be dead before any reply: nothing was
-        taken, so the caller may try at once on another one. Raises ValueError for a message
-        with bare CR or LF or an address that cannot stand in a command.
+        `stale` is set if a kept connection turned out to be dead before any reply, or was ended
+        with a 421 to MAIL (so do hosts that take only so many messages a connection): nothing was
+        taken, so the caller may try at once on another one. Raises UnfitError (a ValueError) for
+        a message with bare CR or LF or an address that cannot stand in a command.
         """
         if self._busy:
             raise RuntimeError("a session carries one transaction at a time")
-        commands = envelope_commands(return_path, recipient, message, self.extensions)
+        commands = envelope_commands(return_path, recipient, message, self.extensions, utf8=utf8)
         if isinstance(commands, SmtpReply):
             return commands
         wire = wire_form(message)
@@ -124,7 +141,8 @@ class Session:
             raise
         finally:
             self._busy = False
-        self.stale = self.transactions > 0 and reply.code == 0 and reply.phase == Phase.MAIL
+        ended = reply.code in (0, SERVICE_CLOSING) and reply.phase == Phase.MAIL
+        self.stale = self.transactions > 0 and ended
         self.transactions += 1
         if reply.code == 503 or (reply is not refusal and reply.phase != Phase.DOT):
             self._protocol.abort()  # out of step with the server
@@ -138,54 +156,6 @@ class Session:
         """Say QUIT, wait for the answer, hang up."""
         self.farewell()
         await self._protocol.lost
-
-    async def _greet(self, ehlo: bytes, helo: bytes, tls: TlsPolicy) -> SmtpReply | None:
-        banner = (await self._protocol.outcome(self._protocol.greeting))[0]
-        if banner.code // 100 != 2 or not self._protocol.in_step:
-            return banner if banner.code // 100 != 2 else _broken(Phase.BANNER)
-        refusal = await self._hello(ehlo, helo)
-        if refusal or tls is TlsPolicy.NEVER or "starttls" not in self.extensions:
-            return refusal
-        refusal = await self._start_tls()
-        if refusal or not self.tls:
-            return refusal
-        self.extensions = {}  # RFC 3207 section 4.2: forget what plain text told
-        refusal = await self._hello(ehlo, helo)
-        # With TLS 1.3 a server that rejects the handshake shows it only at the first read.
-        self.tls_broken = refusal is not None and refusal.code == 0
-        return refusal
-
-    async def _hello(self, ehlo: bytes, helo: bytes) -> SmtpReply | None:
-        step = Step(Phase.EHLO, self._timeouts.ehlo)
-        (reply,) = await self._protocol.exchange(ehlo, step)
-        if reply.code // 100 == 2:
-            self.extensions = parse_esmtp_extensions(reply.text)[0]
-        elif reply.code // 100 == 5 and self.usable:
-            (fallback,) = await self._protocol.exchange(helo, step)
-            reply = fallback if fallback.code else reply
-        if reply.code // 100 != 2:
-            return reply
-        return None if self._protocol.in_step else _broken(Phase.EHLO)
-
-    async def _start_tls(self) -> SmtpReply | None:
-        try:
-            await self._protocol.start_tls(
-                opportunistic_context(),
-                server_hostname=self.target.host,
-                timeout=self._timeouts.starttls,
-            )
-        except SMTPResponseException as refusal:
-            if refusal.code > 0 and self.usable:
-                return None  # "not now": go on in plain text
-            trouble: Exception = refusal
-        except (SMTPException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            trouble = error
-        else:
-            self.tls = True
-            return None
-        self.tls_broken = True
-        self._protocol.abort()
-        return SmtpReply(0, f"TLS handshake failed: {trouble}", Phase.STARTTLS)
 
     async def _offer(self, mail: bytes, rcpt: bytes) -> SmtpReply | None:
         """Send the envelope; return None when the server waits for the message."""
@@ -207,7 +177,7 @@ class Session:
         replies = replies[len(reset) :]
         refusal = first_unlike(replies, _MAIL_STEPS)
         if refusal is None and not self._protocol.in_step:
-            return _broken(Phase.DATA)
+            return out_of_step(Phase.DATA)
         if refusal is not None and len(replies) == 3 and replies[2].code == 354:
             await self._empty_message(replies)
         elif refusal is not None and refusal.phase == Phase.DATA and refusal.code // 100 in (2, 3):
@@ -267,10 +237,6 @@ class Session:
         if early.code // 100 in (4, 5):
             return replace(early, phase=Phase.DATA)
         return SmtpReply(0, early.text or "connection lost within the message", Phase.DATA)
-
-
-def _broken(phase: Phase) -> SmtpReply:
-    return SmtpReply(0, "the server sent more replies than it was asked for", phase)
 
 
 def _bounded(reply: SmtpReply) -> SmtpReply:

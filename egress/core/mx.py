@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import idna
 
+from mailroom.domain.relay import Relay
 from mailroom.domain.reply import Phase, SmtpReply
 
 MAX_HOSTS = 10  # mail exchangers looked up for one domain
@@ -70,12 +71,15 @@ class MxAnswer:
     """Targets in the order to try them, or the refusal that stands in for a server's reply.
 
     Exactly one of `targets` and `refusal` is filled. `ttl` is how long, in seconds, the answer
-    may be kept.
+    may be kept. `best` names the mail exchangers of the lowest preference, whether or not they
+    have addresses. `relay` is set if a route leads there, and says how to speak to the targets.
     """
 
     targets: tuple[MxTarget, ...] = ()
     refusal: SmtpReply | None = None
     ttl: float = NEGATIVE_TTL
+    best: tuple[str, ...] = ()
+    relay: Relay | None = None
 
     @property
     def site(self) -> str:
@@ -167,9 +171,10 @@ def decide(
 ) -> MxAnswer:
     """Turn the addresses `found` of each of `mxs` into targets, or into the reason for none.
 
-    `ttl` is that of the MX records. One failed look-up among the hosts makes "no target"
-    temporary: the missing one might have been the good one.
+    `mxs` come from `exchangers`, best first; `ttl` is that of the MX records. One failed look-up
+    among the hosts makes "no target" temporary: the missing one might have been the good one.
     """
+    best = tuple(mx.host for mx in mxs if mx.preference == mxs[0].preference)
     targets = tuple(
         MxTarget(mx.host, address, port, mx.preference)
         for mx in mxs
@@ -179,12 +184,14 @@ def decide(
     lookups = [found[mx.host] for mx in mxs]
     if targets:
         keep = min([ttl, *(each.ttl for each in lookups if each.addresses)])
-        return MxAnswer(targets, ttl=min(max(keep, TTL_FLOOR), TTL_CEILING))
+        return MxAnswer(targets, ttl=min(max(keep, TTL_FLOOR), TTL_CEILING), best=best)
     if any(each.lookup is Lookup.FAILED for each in lookups):
-        return refused(451, f"4.4.3 no mail exchanger of {domain} could be looked up")
-    if any(each.addresses for each in lookups):
-        return refused(550, f"5.4.4 {domain} has only private, reserved or our own addresses")
-    return refused(550, f"5.4.4 no mail exchanger of {domain} has a usable address")
+        refusal = refused(451, f"4.4.3 no mail exchanger of {domain} could be looked up")
+    elif any(each.addresses for each in lookups):
+        refusal = refused(550, f"5.4.4 {domain} has only private, reserved or our own addresses")
+    else:
+        refusal = refused(550, f"5.4.4 no mail exchanger of {domain} has a usable address")
+    return replace(refusal, best=best)
 
 
 def shuffled(answer: MxAnswer, chance: Chance) -> MxAnswer:

@@ -1,68 +1,66 @@
-"""Static routes: domains whose next host an operator has fixed."""
+"""Which route mail for a domain takes: the server's own, the platform's, or none."""
 
-import ipaddress
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-_HOST_PORT = re.compile(
-    r"(?:\[(?P<ip6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:\s]+)):(?P<port>\d{1,5})\Z"
-)
+from mailroom.domain.relay import EVERYTHING, SITE, Target, parse_pattern, parse_target
 
 
 @dataclass(frozen=True, slots=True)
-class NextHop:
-    """Where a route leads: a host name or IP address, and a port."""
-
-    host: str
-    port: int
-
-    @property
-    def is_address(self) -> bool:
-        """Say whether `host` needs no look-up."""
-        try:
-            ipaddress.ip_address(self.host)
-        except ValueError:
-            return False
-        return True
-
-
-def parse_next_hop(text: str) -> NextHop:
-    """Read `host:port` or `[IPv6]:port`. Raises ValueError for anything else."""
-    found = _HOST_PORT.match(text)
-    if not found or not 0 < int(found["port"]) < 65536:
-        raise ValueError(f"{text!r} is not host:port")
-    hop = NextHop(found["ip6"] or found["host"].lower(), int(found["port"]))
-    if found["ip6"] and not hop.is_address:
-        raise ValueError(f"{text!r} is not [IPv6]:port")
-    return hop
-
-
-@dataclass(frozen=True, slots=True)
-class StaticRoutes:
-    """Routes by domain, by `*.suffix` (any name below it) and `*` (every domain).
-
-    Keys are lower-case A-labels. The most exact one wins.
+class Routes:
+    """One owner's routes by pattern (see `parse_pattern`). The most exact pattern wins:
+    the domain, `*.suffix`, `mx:suffix` (the longest of each), then `*`.
     """
 
-    hops: Mapping[str, NextHop]
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, routes: Mapping[str, str]) -> "StaticRoutes":
-        """Read a mapping of domain pattern to `host:port`. Raises ValueError for a bad port."""
-        return cls({name.lower(): parse_next_hop(hop) for name, hop in routes.items()})
+    def parse(cls, texts: Iterable[str]) -> "Routes":
+        """Read `pattern=target` texts (see `parse_target`). Raises ValueError for another form."""
+        targets: dict[str, Target] = {}
+        for text in texts:
+            pattern, equals, target = text.partition("=")
+            if not equals:
+                raise ValueError(f"{text!r} is not pattern=target")
+            targets[parse_pattern(pattern.strip())] = parse_target(target.strip())
+        return cls(targets)
 
-    def find(self, domain: str) -> NextHop | None:
-        """Return the next hop of `domain` (a lower-case A-label), or None."""
-        if not self.hops:
-            return None
-        exact = self.hops.get(domain)
-        if exact:
-            return exact
-        rest = domain
-        while "." in rest:
-            rest = rest.partition(".")[2]
-            below = self.hops.get(f"*.{rest}")
+    def by_name(self, domain: str) -> Target | None:
+        """Return the target of `domain` (a lower-case A-label) by its name alone, or None."""
+        exact = self.targets.get(domain)
+        return exact or self._longest("*.", domain.partition(".")[2])
+
+    @property
+    def asks_for_sites(self) -> bool:
+        """Say whether a domain's mail exchangers matter here."""
+        return any(pattern.startswith(SITE) for pattern in self.targets)
+
+    def by_site(self, hosts: Iterable[str]) -> Target | None:
+        """Return the target of a domain by its best mail exchangers `hosts`, or None.
+
+        All of them have to match one pattern: a domain with one foot elsewhere is another site.
+        """
+        found = [
+            (len(pattern), target)
+            for pattern, target in self.targets.items()
+            if pattern.startswith(SITE) and _all_in(pattern.removeprefix(SITE), hosts)
+        ]
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+    @property
+    def everything(self) -> Target | None:
+        """The target of what no other pattern matches."""
+        return self.targets.get(EVERYTHING)
+
+    def _longest(self, kind: str, name: str) -> Target | None:
+        while name:
+            below = self.targets.get(f"{kind}{name}")
             if below:
                 return below
-        return self.hops.get("*")
+            name = name.partition(".")[2]
+        return None
+
+
+def _all_in(suffix: str, hosts: Iterable[str]) -> bool:
+    names = list(hosts)
+    return bool(names) and all(f".{name}".endswith(f".{suffix}") for name in names)

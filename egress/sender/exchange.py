@@ -1,14 +1,20 @@
 """One SMTP exchange over a pooled session, with one more try where a kept one was dead."""
 
+import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from egress.connections import ConnectionPool, Source
 from egress.core.mx import MxAnswer
+from egress.core.wire import UnfitError
 from egress.sender.copies import Copy
 from mailroom.domain.reply import Phase, SmtpReply
 
-_TRIES = 2  # a kept session may turn out dead; a fresh one after it may not
+# What a relay answers to MAIL or RCPT when it wants a login or TLS first (RFC 4954 section 6,
+# RFC 3207 section 4): our settings are wrong, not the message.
+_WANTS_LOGIN = frozenset({530, 534, 535, 538})
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +43,37 @@ class Exchange:
         after_dot: Callable[[], None],
     ) -> Exchanged:
         """Offer `copy` to `recipient`. Replies are data; raises what `before_dot` raises."""
-        exchanged = Exchanged(SmtpReply(0, "no session could be had", Phase.CONNECT))
-        for fresh in (False, True)[:_TRIES]:
+
+        async def once(*, fresh: bool) -> tuple[Exchanged, bool]:
             async with self._pool.session(answer, source=self._source, fresh=fresh) as session:
                 if isinstance(session, SmtpReply):
-                    return Exchanged(session, answer.targets[0].host if answer.targets else "")
+                    host = answer.targets[0].host if answer.targets else ""
+                    return Exchanged(session, host), False
                 try:
                     reply = await session.transact(
                         copy.return_path,
                         recipient,
                         copy.raw,
+                        utf8=copy.utf8,
                         before_dot=before_dot,
                         after_dot=after_dot,
                     )
-                except ValueError as problem:
-                    reply = SmtpReply(553, f"5.1.3 {problem}", Phase.RCPT)
-                exchanged = Exchanged(reply, session.target.host, session.tls)
-                if not session.stale:
-                    break
+                except UnfitError as unfit:
+                    reply = unfit.reply
+                return Exchanged(reply, session.target.host, session.tls), session.stale
+
+        exchanged, stale = await once(fresh=False)
+        if stale:  # a kept session turned out dead; a fresh one cannot
+            exchanged, _ = await once(fresh=True)
+        return _blamed(exchanged, answer)
+
+
+def _blamed(exchanged: Exchanged, answer: MxAnswer) -> Exchanged:
+    """Tell trouble with our login at a relay from refusals of the recipient."""
+    reply = exchanged.reply
+    if not answer.relay or reply.code not in _WANTS_LOGIN or reply.phase == Phase.AUTH:
         return exchanged
+    log.error(
+        "a relay wants another login", extra={"relay": exchanged.mx, "reply": str(reply)[:200]}
+    )
+    return replace(exchanged, reply=replace(reply, phase=Phase.AUTH))
