@@ -1,4 +1,8 @@
-"""One sender process of the egress benchmark: `python -m bench.egress_worker PORT COUNT CONNS`."""
+"""One sender process of the egress benchmark, ledger in memory.
+
+`python -m bench.egress_worker PORT COUNT CONNECTIONS OCTETS LINKS`: OCTETS 0 is the sample with
+its HTML, LINKS 1 rewrites links and adds the pixel. Every message is signed.
+"""
 
 import asyncio
 import json
@@ -10,16 +14,18 @@ import time
 from pathlib import Path
 
 from bench.memory_desk import MemoryMail, desk_over
-from bench.sample import message
+from bench.sample import raw_of
 from egress.sender.worker import Worker
 
 
-async def work(port: int, count: int, connections: int) -> dict[str, float]:
+async def work(
+    port: int, count: int, connections: int, body: bytes, *, links: bool
+) -> dict[str, float]:
     """Send `count` messages; return wall and CPU seconds of the sending alone."""
     with tempfile.TemporaryDirectory() as folder:
-        mail = MemoryMail(count, message())
+        mail = MemoryMail(count, body)
         desk, journal, pool = desk_over(
-            mail, port=port, folder=Path(folder), connections=connections
+            mail, port=port, folder=Path(folder), connections=connections, links=links
         )
         before = resource.getrusage(resource.RUSAGE_SELF)
         started = time.perf_counter()
@@ -44,8 +50,10 @@ def main() -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     except ImportError:
         pass
-    port, count, connections = map(int, sys.argv[1:])
-    print(json.dumps(asyncio.run(work(port, count, connections))))
+    port, count, connections, octets, links = map(int, sys.argv[1:])
+    print(
+        json.dumps(asyncio.run(work(port, count, connections, raw_of(octets), links=bool(links))))
+    )
 
 
 if __name__ == "__main__":

@@ -19,3 +19,9 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_1m": round(os.getloadavg()[0], 2),
     }
+
+
+def processor() -> str:
+    """Return the CPU's model and the number of cores, short enough to stand in every line."""
+    found = describe()
+    return f"{found['cores']} x {found['cpu']}"

@@ -138,10 +138,10 @@ class _Bodies:
 
 
 class _Tenants:
-    def __init__(self) -> None:
+    def __init__(self, server: Server) -> None:
         key = rsa.generate_private_key(65537, 2048)
         der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        self._tenant = Tenant(SERVER, SigningKey(DOMAIN, "bench", der), f"psrp.{DOMAIN}")
+        self._tenant = Tenant(server, SigningKey(DOMAIN, "bench", der), f"psrp.{DOMAIN}")
         secret = b"k" * 32
         self._keys = PlatformKeys(TrackingKey("a", secret), VerpKey("a", secret), secret)
 
@@ -154,9 +154,13 @@ class _Tenants:
 
 
 def desk_over(
-    mail: MemoryMail, *, port: int, folder: Path, connections: int
+    mail: MemoryMail, *, port: int, folder: Path, connections: int, links: bool
 ) -> tuple[Desk, Journal, ConnectionPool]:
-    """Return a desk that renders, signs, journals and sends for real, to a sink on `port`."""
+    """Return a desk that renders, signs, journals and sends for real, to a sink on `port`.
+
+    It rewrites links and adds the pixel only if `links`.
+    """
+    server = SERVER if links else replace(SERVER, tracking=None)
     journal = Journal(folder / "bench.journal")
     pool = ConnectionPool(
         PoolSettings(connections=connections, messages=1_000_000), clock=time.monotonic
@@ -177,7 +181,7 @@ def desk_over(
         copier=Copier(
             submissions=mail,
             bodies=_Bodies(mail),
-            tenants=_Tenants(),
+            tenants=_Tenants(server),
             signer=Signer(clock=time.time),
         ),
         resolve=resolve,

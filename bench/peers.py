@@ -20,7 +20,7 @@ from bench.processes import Usage, usage
 from bench.sample import message
 
 SESSIONS = 20  # smtp-source's, a new connection for each message
-DESTINATION_CONCURRENCY = 50
+DESTINATION_CONCURRENCY = 20  # as many as a sender opens to one site
 DOMAIN, SELECTOR = "demo.mailroom.test", "peer"
 _DRAIN_WITHIN = 600.0
 _PORTS = range(20_000, 32_000)
@@ -54,23 +54,17 @@ def signing_relay(folder: Path, next_port: int, private_pem: bytes) -> Iterator[
 
     Raises PostfixError, OpenDkimError.
     """
-    milter_port, port = free_ports(2)
-    settings = {
-        "relayhost": f"[127.0.0.1]:{next_port}",
-        "smtpd_milters": f"inet:127.0.0.1:{milter_port}",
-        "default_destination_concurrency_limit": str(DESTINATION_CONCURRENCY),
-    }
-    with (
-        opendkim.signing_milter(
-            folder / "opendkim",
-            milter_port,
-            domain=DOMAIN,
-            selector=SELECTOR,
-            private_pem=private_pem,
-        ) as milter,
-        postfix.running_postfix(folder / "postfix", port, settings) as running,
-    ):
-        yield Relay(running, milter)
+    (port,) = free_ports(1)
+    with opendkim.signing_milter(
+        folder / "opendkim", domain=DOMAIN, selector=SELECTOR, private_pem=private_pem
+    ) as milter:
+        settings = {
+            "relayhost": f"[127.0.0.1]:{next_port}",
+            "smtpd_milters": milter.address,
+            "default_destination_concurrency_limit": str(DESTINATION_CONCURRENCY),
+        }
+        with postfix.running_postfix(folder / "postfix", port, settings) as running:
+            yield Relay(running, milter.pid)
 
 
 def postfix_relay(port: int, count: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from functools import cache
 from mailroom.domain.headers import to_crlf
 
 LINKS = 10
+SAMPLE = 0  # in the place of octets: `message()`, with its HTML
 _VOCABULARY = """
 about after again autumn basket before better blanket bottle bright brown button candle careful
 carpet ceramic chair charcoal choose clever coffee colour comfort copper corner cotton crafted
@@ -28,6 +29,8 @@ window winter without wooden woollen woven yarn yellow
 """
 _WORDS = _VOCABULARY.split()
 _WORDS_A_LINK = 83
+_SMALLEST = 1_200
+_LINE = 76
 
 
 def message(author: str = "bench@demo.mailroom.test", number: int = 0) -> bytes:
@@ -38,6 +41,44 @@ def message(author: str = "bench@demo.mailroom.test", number: int = 0) -> bytes:
         'MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary="=_b"\n\n'
     )
     return to_crlf(head.encode()) + _body()
+
+
+def raw_of(octets: int) -> bytes:
+    """Return a message of `octets`, or for SAMPLE the sample."""
+    return message() if octets == SAMPLE else sized(octets)
+
+
+@cache
+def sized(octets: int, author: str = "bench@demo.mailroom.test") -> bytes:
+    """Return a raw plain-text message of exactly `octets`, CRLF, with ten links in it.
+
+    Raises ValueError below 1,200 octets: the header and the links need them.
+    """
+    head = (
+        f"From: Bench <{author}>\nTo: someone@sim.test\nSubject: Benchmark\n"
+        f"Message-ID: <bench-{octets}@demo.mailroom.test>\nDate: {formatdate(0)}\n"
+        "MIME-Version: 1.0\nContent-Type: text/plain; charset=us-ascii\n"
+        "Content-Transfer-Encoding: 7bit\n\n"
+    )
+    links = "".join(f"see https://shop.example/item/{n}?ref=mail\n" for n in range(LINKS))
+    start = to_crlf((head + links).encode())
+    left = octets - len(start) - 2
+    if octets < _SMALLEST or left < 0:
+        raise ValueError(f"{octets} octets are too few for a message with {LINKS} links")
+    return start + _filling(left) + b"\r\n"
+
+
+def _filling(octets: int) -> bytes:
+    """Return words in lines of at most 78 octets, `octets` of them with the CRLF between."""
+    chance, lines, line = random.Random(2), bytearray(), ""
+    while len(lines) < octets:
+        word = chance.choice(_WORDS)
+        if len(line) + len(word) > _LINE:
+            lines += f"{line}\r\n".encode()
+            line = ""
+        line += f"{word} "
+    filling = bytes(lines[:octets])
+    return filling[:-1] + b"." if filling.endswith(b"\r") else filling
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A local SMTP sink that costs as little as Python can make it: `python -m bench.sink`.
+"""A local SMTP sink that costs as little as Python can make it: `python -m bench.sink [PORT]`.
 
 Answers everything with success, counts messages, prints its port; PIPELINING is honoured.
 """
@@ -50,9 +50,9 @@ class Sink(asyncio.Protocol):
         return b"221 bye\r\n" if verb == b"QUIT" else b"250 2.0.0 fine\r\n"
 
 
-async def serve() -> None:
-    """Listen on a free loopback port until killed."""
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0, backlog=512)
+async def serve(port: int) -> None:
+    """Listen on a loopback port until killed; 0 takes a free one."""
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()
@@ -66,6 +66,6 @@ if __name__ == "__main__":
     except ImportError:
         pass
     try:
-        asyncio.run(serve())
+        asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
     except KeyboardInterrupt:
         sys.exit(0)

@@ -13,13 +13,10 @@ from typing import Any
 
 from bench.aws_calls import HISTORY, SEND_PATH
 from bench.doors import AT_ONCE, DOORS, Door
-from bench.drain import drain
 from bench.machine import describe
 from bench.processes import Usage
 from bench.sample import message
 from bench.stand import Stand, StandError, running_stand, wait_until
-
-__all__ = ["drain", "measure"]
 
 SEND_BUDGET = HISTORY_BUDGET = 6.0  # write units a message (docs/design.md section 7)
 HOST = ("sender", "submission")  # what runs on an egress host

@@ -47,9 +47,7 @@ class Stand:
 
     def reset(self) -> None:
         """Let the proxy count from nothing."""
-        request = urllib.request.Request(self.proxy_url + "/__reset", method="POST")
-        with urllib.request.urlopen(request, timeout=10):
-            pass
+        reset_counts(self.proxy_url)
 
 
 @contextmanager
@@ -95,6 +93,13 @@ def wait_until(condition: Callable[[], bool], *, within: float, what: str) -> No
         if time.monotonic() > deadline:
             raise StandError(f"not within {within:g} s: {what}")
         time.sleep(0.05)
+
+
+def reset_counts(proxy_url: str) -> None:
+    """Let a counting proxy count from nothing."""
+    request = urllib.request.Request(proxy_url + "/__reset", method="POST")
+    with urllib.request.urlopen(request, timeout=10):
+        pass
 
 
 def get_json(url: str) -> Any:

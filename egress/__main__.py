@@ -1,6 +1,10 @@
 """`python -m egress PROCESS`: one of the processes of an egress host."""
 
+import os
 import sys
+
+from egress.limits import apply_process_limits, read_process_limits
+from mailroom.settings import SettingsError
 
 PROCESSES = ("sender", "submission")
 
@@ -10,6 +14,15 @@ def main(arguments: list[str]) -> int:
 
     Each process imports only its own parts: the other one's must not cost it memory.
     """
+    try:
+        apply_process_limits(read_process_limits(os.environ))
+        return _run(arguments)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _run(arguments: list[str]) -> int:
     match arguments:
         case ["sender"]:
             from egress.sender import wiring as sender

@@ -76,7 +76,7 @@ def _parser() -> ArgumentParser:
     for command in (up, down, status, logs):
         command.add_argument("--state", type=Path, default=kept / "state", metavar="DIR")
     test = commands.add_parser("test", help="run the tests; what stands after -- goes to pytest")
-    test.add_argument("selection", nargs="?", choices=("unit", "fast", "peers", "all"))
+    test.add_argument("selection", nargs="?", choices=("unit", "fast", "peers", "clients", "all"))
     commands.add_parser("lint", help="ruff, mypy and the import rules")
     commands.add_parser("bench", help="measure")
     package = commands.add_parser("package", help="build the Lambda zips")

@@ -12,11 +12,12 @@ from localstack.resources import load_resources
 
 SELECTIONS: Mapping[str, tuple[str, ...]] = {
     "unit": ("-n", "2", "tests/unit"),
-    "fast": ("-m", "not emulator and not stack and not peers"),
+    "fast": ("-m", "not emulator and not stack and not peers and not clients"),
     "peers": ("-m", "peers"),
+    "clients": ("-m", "clients"),
     "all": (),
 }
-EVERYDAY = ("-m", "not peers")
+EVERYDAY = ("-m", "not peers and not clients and not browser")
 LINTERS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),

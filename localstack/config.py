@@ -34,6 +34,8 @@ class Ports:
     submission_alternative: int = 2525
     dns: int = 5533
     mx: int = 2500
+    submission_tls: int = 2465
+    xray: int = 2010  # UDP; nobody listens unless you start a daemon there
 
     def uses(self) -> Iterator[tuple[str, int]]:
         """Yield each port with what needs it."""

@@ -80,7 +80,7 @@ def policy(resources: Resources, function: str, names: Names) -> dict[str, Any]:
     """Return the IAM policy of a function: its access entries, its event sources, its logs."""
     statements = [_logs(names, function)]
     for access in resources.functions[function].access:
-        statements.extend(_statements(access, names))
+        statements.extend(_statements(access, names, _below(resources, access)))
     sources = [s for s in resources.mappings.values() if s.function == function]
     statements.extend(_source_statement(source, names) for source in sources)
     return {"Version": "2012-10-17", "Statement": statements}
@@ -130,16 +130,30 @@ def _logs(names: Names, function: str) -> Statement:
     return _allow(actions, f"{names.arn('log', function)}:*")
 
 
-def _statements(access: Access, names: Names) -> list[Statement]:
+def topic_address(resources: Resources, topic: str, names: Names) -> str:
+    """Return a topic's ARN or, for a family, what the ARNs of its topics begin with."""
+    arn = names.arn("topic", topic)
+    return f"{arn}-" if resources.topics[topic].family else arn
+
+
+def _below(resources: Resources, access: Access) -> str:
+    """Return what a policy adds to the resource's ARN to mean what is in it."""
+    if access.kind == "bucket":
+        return "/*"
+    family = access.kind == "topic" and resources.topics[access.resource].family
+    return "-*" if family else ""
+
+
+def _statements(access: Access, names: Names, below: str) -> list[Statement]:
     """One statement for the resource itself and one for each index named in an action."""
     service, arn = SERVICES[access.kind], names.arn(access.kind, access.resource)
     plain = [f"{service}:{action}" for action in access.actions if ":" not in action]
-    target = f"{arn}/*" if access.kind == "bucket" else arn
+    target = arn + below
     statements = [_allow(plain, target)] if plain else []
     for action in access.actions:
-        verb, colon, below = action.partition(":")
+        verb, colon, part = action.partition(":")
         if colon:
-            statements.append(_allow([f"{service}:{verb}"], f"{arn}/{below}"))
+            statements.append(_allow([f"{service}:{verb}"], f"{arn}/{part}"))
     return statements
 
 

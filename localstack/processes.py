@@ -48,6 +48,10 @@ def common_variables(config: StackConfig) -> dict[str, str]:
         "MAILROOM_WEB_HOSTNAME": PLATFORM_DOMAIN,
         "MAILROOM_MAX_MESSAGE_MB": str(MAX_MESSAGE_MB),
         "MAILROOM_ENDPOINT_NETWORKS": "127.0.0.0/8",
+        "MAILROOM_WEBHOOK_RETRY_HOURS": "24",
+        "MAILROOM_WEBHOOK_TIMEOUT": "10",
+        "MAILROOM_TRACE_RATE": "1",
+        "AWS_XRAY_DAEMON_ADDRESS": f"{LOOPBACK}:{config.ports.xray}",
     }
 
 
@@ -164,6 +168,8 @@ def host_process(
         "MAILROOM_SUBMISSION_PORTS": (
             f"{config.ports.submission},{config.ports.submission_alternative}"
         ),
+        "MAILROOM_SUBMISSION_TLS_PORTS": str(config.ports.submission_tls),
+        "MAILROOM_SUBMISSION_CRAM": "1",
         "MAILROOM_TLS_CERT": str(config.path("certificates", "submission.pem")),
         "MAILROOM_TLS_KEY": str(config.path("certificates", "submission.key")),
         "MAILROOM_EHLO_NAME": EHLO_NAME,

@@ -67,6 +67,18 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Topic:
+    """An SNS topic. A `family` is not one but all whose names begin with its own and a hyphen:
+    made at run time, while what may be done with them is decided here.
+    """
+
+    family: bool = False
+
+
+_FAMILY = Topic(family=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A queue that gets what a topic publishes; `raw` leaves SNS's envelope out."""
 
@@ -104,7 +116,9 @@ class Function:
 class EventSource:
     """An event source mapping from a queue, or from a table's stream if `stream` is set.
 
-    `retries` bounds the attempts at one batch of a stream.
+    `retries` bounds the attempts at one batch of a stream, `concurrency` the batches of a queue
+    under way at once where the deployment sets no bound itself. Only records that match `filter`
+    (a pattern of Lambda's event filtering) reach the function.
     """
 
     function: str
@@ -112,6 +126,8 @@ class EventSource:
     queue: str = ""
     stream: str = ""
     retries: int = 0
+    concurrency: int = 0
+    filter: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +153,7 @@ class Resources:
     buckets: Mapping[str, Bucket]
     keys: Mapping[str, Key]
     queues: Mapping[str, Queue]
-    topics: Mapping[str, Any]
+    topics: Mapping[str, Topic]
     subscriptions: tuple[Subscription, ...]
     functions: Mapping[str, Function]
     mappings: Mapping[str, EventSource]
@@ -172,7 +188,7 @@ def parse_resources(text: str) -> Resources:
         buckets=_group(raw, "buckets", _bucket),
         keys=_group(raw, "keys", lambda entry: Key(**entry)),
         queues=_group(raw, "queues", lambda entry: Queue(**entry)),
-        topics=_group(raw, "topics", dict),
+        topics=_group(raw, "topics", lambda entry: Topic(**entry)),
         subscriptions=tuple(_numbered(subscriptions, "subscriptions", Subscription)),
         functions=_group(raw, "functions", _function),
         mappings=_group(raw, "mappings", lambda entry: EventSource(**entry)),
@@ -240,7 +256,7 @@ def _dangling(resources: Resources) -> Iterator[str]:
             if access.place not in resources.places:
                 yield f"{owner}: no {access.place}"
     for subscription in resources.subscriptions:
-        if f"topic:{subscription.topic}" not in resources.places:
+        if resources.topics.get(subscription.topic, _FAMILY).family:
             yield f"subscriptions: no topic {subscription.topic!r}"
         if f"queue:{subscription.queue}" not in resources.places:
             yield f"subscriptions: no queue {subscription.queue!r}"

@@ -24,7 +24,7 @@ def describe(config: StackConfig, kept: Mapping[str, Any], children: Mapping[str
             "host": LOOPBACK,
             "submission_port": config.ports.submission,
             "alternative_port": config.ports.submission_alternative,
-            "tls_port": None,
+            "tls_port": config.ports.submission_tls,
             "mx_port": None,
             "username": SMTP_USER,
             "password": kept.get("smtp_password"),
@@ -34,6 +34,7 @@ def describe(config: StackConfig, kept: Mapping[str, Any], children: Mapping[str
         "from_domain": FROM_DOMAIN,
         "recipient_domain": RECIPIENT_DOMAIN,
         "dns": f"{LOOPBACK}:{config.ports.dns}",
+        "xray": f"{LOOPBACK}:{config.ports.xray}",
         "webhook_public_key": public_pem(platform["webhook"]["secret"]) if platform else None,
         "retry_delay_factor": config.delay_divisor,
         "delay_divisor": config.delay_divisor,
@@ -133,6 +134,7 @@ def _parties(status: Status) -> tuple[str, str]:
 def _smtp_line(status: Status) -> str:
     smtp = status["smtp"]
     return (
-        f"{smtp['host']}:{smtp['submission_port']} (or {smtp['alternative_port']}), STARTTLS"
+        f"{smtp['host']}:{smtp['submission_port']} (or {smtp['alternative_port']}), STARTTLS; "
+        f"smtps {smtp['tls_port']}"
         f"    user {smtp['username']}    password {smtp['password']}"
     )

@@ -28,15 +28,37 @@ class MessageTooLargeError(InvalidRequestError):
     smtp = "552 5.3.4 message too large"
 
 
+class MailLoopError(InvalidRequestError):
+    """The message comes round and round to us: so say its Received fields."""
+
+    smtp = "550 5.4.6 mail loop"
+
+
 class ServerSuspendedError(MailroomError):
     """The server or its organisation is suspended."""
 
     code = "ServerSuspended"
-    smtp = "535 5.7.8 mail server has been suspended"
+    smtp = "535 5.7.0 mail server has been suspended"
 
 
 class NumberTakenError(Exception):
     """Another submission holds the drawn number; draw again. Never leaves `accept`."""
+
+
+class MessageNotFoundError(MailroomError):
+    """There is no such message, or it is not stored any more."""
+
+    code = "MessageNotFound"
+
+
+class NotHeldError(MailroomError):
+    """The message is not held, so it can be neither released nor cancelled."""
+
+    code = "MessageNotHeld"
+
+
+class LimitUnavailableError(Exception):
+    """Nobody knows whether a server may send one more message: ask again later."""
 
 
 class HandOverError(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mailroom.domain.breaker import Gate
 from mailroom.domain.event import Event
 from mailroom.domain.message import (
     Credential,
@@ -19,6 +20,7 @@ from mailroom.domain.message import (
     WakeUp,
     Webhook,
 )
+from mailroom.domain.send_limit import Reservation, Slice
 
 
 class Clock(Protocol):
@@ -91,6 +93,37 @@ class Ledger(Protocol):
         """Add `event` to the history; False, changing nothing, if it is already there."""
 
 
+class SendLimits(Protocol):
+    """How many messages servers may still send, shared by all senders."""
+
+    def reserve(
+        self, server: ServerId, limit: int, minute: int, leftover: Slice | None = None
+    ) -> Reservation:
+        """Reserve a slice of `limit` messages in 60 minutes at a Unix minute (`send_limit.py`).
+
+        What is left of the slice before goes back in the same step. When this raises, whether
+        anything was reserved or given back is not known: the caller forgets both.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FirstView:
+    """Whether an open or click is its delivery's first of that type: of all, and by a person."""
+
+    hit: bool = False
+    human: bool = False
+
+
+class FirstViews(Protocol):
+    """Remembers the first open and the first click of each delivery."""
+
+    def first_view(self, event: Event) -> FirstView:
+        """Enter an open or click and say what it is the first of.
+
+        The same event gives the same answer each time, so it may be asked again after a failure.
+        """
+
+
 class DueWork(Protocol):
     """What the scheduler finds to do, and how it writes down that it did."""
 
@@ -145,6 +178,8 @@ class Notification:
     """One webhook call to make: `body` is the exact JSON text that is signed and sent.
 
     `attempt` counts tries made so far; `first_at` (Unix seconds) is when the event was queued.
+    `waits` counts how often in a row it was sent back untried, because its endpoint was closed or
+    busy; `replay` says that a person asked for it again.
     """
 
     uuid: str
@@ -156,6 +191,9 @@ class Notification:
     attempt: int
     first_at: float
     not_before: float = 0.0
+    sign: bool = True
+    waits: int = 0
+    replay: bool = False
 
 
 class Notifications(Protocol):
@@ -168,14 +206,35 @@ class Notifications(Protocol):
         """Keep one try and what came of it for the history."""
 
 
+class NotificationHistory(Protocol):
+    """What was called and what came of it, for as long as it is kept."""
+
+    def page(self, server: ServerId, webhook: str, *, limit: int, cursor: str = "") -> "TryPage":
+        """Return up to `limit` tries, newest first, that follow `cursor` (of the page before).
+
+        Raises ValueError for a cursor that no page gave.
+        """
+
+    def find(self, server: ServerId, webhook: str, uuid: str) -> "Try | None":
+        """Return the newest try of one call, among the newest 20,000 of the webhook."""
+
+    def since(self, server: ServerId, webhook: str, at: float, *, limit: int) -> "Sequence[Try]":
+        """Return the earliest `limit` tries made at or after `at` (Unix seconds)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an HTTP endpoint answered; `status` 0 and `problem` set when nothing came."""
+    """What an endpoint answered; `status` 0 and `problem` set when nothing came.
+
+    `retry_after` is the text of that header. `seconds` is how long the call took.
+    """
 
     status: int
     body: str = ""
     problem: str = ""
     will_retry: bool = False
+    retry_after: str = ""
+    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -183,11 +242,49 @@ class Answer:
         return 200 <= self.status < 300
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One call that was made at `at` (Unix seconds). Secrets in its URL are gone.
+
+    `is_whole` is False when the history kept only the beginning of its body.
+    """
+
+    made: Notification
+    at: float
+    answer: Answer
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TryPage:
+    """Part of a history; `cursor` is where the next part begins, "" after the last."""
+
+    tries: Sequence[Try]
+    cursor: str = ""
+
+
 class Endpoint(Protocol):
     """The tenant's HTTP server."""
 
     def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
         """POST and return the answer; never raises for what the peer does."""
+
+
+class Topic(Protocol):
+    """Topics that organisations have of their own."""
+
+    def publish(self, arn: str, text: str, attributes: dict[str, str]) -> Answer:
+        """Publish and say how that went; never raises for what the topic does."""
+
+
+class Gates(Protocol):
+    """What is known about endpoints in trouble, shared by all processes."""
+
+    def read(self, name: str) -> tuple[Gate, int]:
+        """Return the gate of an endpoint and its version: an open one and 0 if it has none."""
+
+    def swap(self, name: str, gate: Gate, version: int) -> bool:
+        """Replace the gate if it still has `version`; False, changing nothing, if not."""
 
 
 class Counters(Protocol):

@@ -28,6 +28,10 @@ class Settings:
     smtp_hostname: str = ""
     web_hostname: str = ""
     endpoint_networks: tuple[str, ...] = ()  # private networks webhooks may reach (local stack)
+    webhook_retry_hours: float = 24.0  # how long a webhook call is tried again
+    webhook_timeout: float = 10.0  # one whole call
+    hold_days: float = 7.0  # how long a held message waits for a person
+    trace_rate: float = 0.01  # share of requests that X-Ray follows
 
     def resource(self, kind: str, name: str) -> str:
         """Return the name, URL or ARN of a resource.
@@ -39,6 +43,11 @@ class Settings:
             return self.resources[variable]
         except KeyError:
             raise SettingsError(f"{variable} is not set (docs/settings.md)") from None
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long a held message waits; not divided, since a person is slow everywhere."""
+        return self.hold_days * 86_400
 
     @property
     def retry(self) -> RetryPolicy:
@@ -59,7 +68,24 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         smtp_hostname=environment.get("MAILROOM_SMTP_HOSTNAME", ""),
         web_hostname=environment.get("MAILROOM_WEB_HOSTNAME", ""),
         endpoint_networks=_networks(environment, "MAILROOM_ENDPOINT_NETWORKS"),
+        webhook_retry_hours=_bounded(environment, "MAILROOM_WEBHOOK_RETRY_HOURS", 24.0, 240.0),
+        # Two rounds of five calls must fit into the function's own time-out.
+        webhook_timeout=_bounded(environment, "MAILROOM_WEBHOOK_TIMEOUT", 10.0, 25.0),
+        # A released body must still be there: the shortest class that keeps it is 30 days.
+        hold_days=_bounded(environment, "MAILROOM_HOLD_DAYS", 7.0, 25.0),
+        trace_rate=_share(environment, "MAILROOM_TRACE_RATE", 0.01),
     )
+
+
+def _share(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    try:
+        share = float(text) if text else default
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(f"{name} is no number from 0 to 1: {text!r} (docs/settings.md)")
+    return share
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:
@@ -72,6 +98,13 @@ def _number(environment: Mapping[str, str], name: str, default: float) -> float:
         number = 0.0
     if not 0 < number < 1e9:
         raise SettingsError(f"{name} is not a positive number: {text!r} (docs/settings.md)")
+    return number
+
+
+def _bounded(environment: Mapping[str, str], name: str, default: float, most: float) -> float:
+    number = _number(environment, name, default)
+    if number > most:
+        raise SettingsError(f"{name} is over {most:g}: {number:g} (docs/settings.md)")
     return number
 
 

@@ -29,7 +29,7 @@ IMPORTERS = {
     "aiobotocore": ["egress/sender/wiring.py"],
     "aiohttp": ["localstack", "bench"],
     "aiosmtpd": ["egress/submission", "localstack/simulator", "bench"],
-    "aiosmtplib": ["egress/pipelined.py", "egress/session.py", "egress/connecting.py", "bench"],
+    "aiosmtplib": ["egress/pipelined.py", "egress/greeting.py", "egress/connecting.py", "bench"],
     "boto3": [
         "mailroom/adapters/clients.py",
         "functions/tracking/mail_tracking/wiring.py",

@@ -3,6 +3,7 @@
 The rows are those of `mailroom.adapters.tables`; a contract test holds both spellings together.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,14 @@ from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission, WakeUp
 
 _STATEMENTS = 25  # BatchExecuteStatement's own limit
+_READS = 100  # BatchGetItem's own limit
+_READ_TRIES = 5
+_READ_PAUSE = 0.02  # seconds, doubled with each try
 _MS = 1000
 _REFUSED = "ConditionalCheckFailed"
 
 Statement = dict[str, Any]
+Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Deliveries:
         self._writes: Batcher[Statement, Mapping[str, Any]] = Batcher(
             self._execute, size=_STATEMENTS
         )
+        self._reads: Batcher[str, Item | None] = Batcher(self._read, size=_READS)
 
     async def claim(self, ask: ClaimAsk) -> Delivery | None:
         """Take the delivery, or None if it is finished, claimed, or the wake-up is stale."""
@@ -123,12 +129,12 @@ class Deliveries:
 
     async def submission(self, server: ServerId, number: int) -> Submission | None:
         """Return the submission if it is committed."""
-        item = await self._get(mail_pk(server, number), SUBMISSION)
+        item = await self._reads.ask(mail_pk(server, number))
         return _submission(server, number, item) if item else None
 
     async def drain(self) -> None:
         """Wait for the writes under way."""
-        await self._writes.drain()
+        await asyncio.gather(self._writes.drain(), self._reads.drain())
 
     async def _write(self, statement: str, *parameters: dict[str, str]) -> Mapping[str, Any]:
         return await self._writes.ask({"Statement": statement, "Parameters": list(parameters)})
@@ -139,6 +145,24 @@ class Deliveries:
         )
         item: dict[str, Any] | None = answer.get("Item")
         return item
+
+    async def _read(self, names: Sequence[str]) -> Sequence[Item | None]:
+        """Read submissions by partition key. A call must not name one twice, its callers may."""
+        found: dict[str, Item] = {}
+        keys = [{"pk": _s(name), "sk": _s(SUBMISSION)} for name in dict.fromkeys(names)]
+        for tries in range(_READ_TRIES):
+            if tries:
+                await asyncio.sleep(_READ_PAUSE * 2**tries)
+            answer = await self._dynamodb.batch_get_item(
+                RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}}
+            )
+            for item in answer["Responses"].get(self._table, []):
+                found[item["pk"]["S"]] = item
+            # A throttled table, or 16 MB of answers: the rest must be asked for again.
+            keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            if not keys:
+                return [found.get(name) for name in names]
+        raise LedgerError(f"{len(keys)} submissions were not read")
 
     async def _execute(self, statements: Sequence[Statement]) -> Sequence[Mapping[str, Any]]:
         answer = await self._dynamodb.batch_execute_statement(Statements=list(statements))

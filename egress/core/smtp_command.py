@@ -1,27 +1,20 @@
 """Reading command lines (RFC 5321 section 4.1.1). Strict where leniency helps smugglers."""
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from egress.core.smtp_answer import (
-    BAD_ARGUMENT,
-    LOGIN_MALFORMED,
-    MALFORMED_LINE,
-    NOT_ASCII,
-    Answer,
-)
+from egress.core.smtp_answer import BAD_ARGUMENT, MALFORMED_LINE, Answer
 
 _MAX_PATH = 254  # octets without the brackets, RFC 5321 section 4.5.3.1.3
-_PRINTABLE = re.compile(rb"[\x20-\x7e]+\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SPEAK_UTF8 = frozenset({"MAIL", "RCPT"})  # RFC 6531 section 3.3
 # Quoted parts may hold spaces and brackets; a source route is read and dropped (appendix C).
 _PATH = re.compile(
     r'[ ]*(?:<(?:@[^:<>"\s]+:)?(?P<path>(?:[^<>"\s]|"(?:[^"\\]|\\.)*")*)>'
     r'|(?P<bare>(?:[^<>"\s]|"(?:[^"\\]|\\.)*")+))(?P<rest>[ ].*)?\Z'
 )
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u00a1-\U0010ffff]+))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +37,19 @@ class MailPath:
 
 
 def read_command(line: bytes) -> Command | Answer:
-    """Read a line without its CRLF; return the command or the reply that refuses it."""
-    if not _PRINTABLE.match(line):
-        speaks_utf8 = line[:4].upper() in (b"MAIL", b"RCPT") and not line.isascii()
-        return NOT_ASCII if speaks_utf8 else MALFORMED_LINE
-    verb, _, argument = line.decode("ascii").partition(" ")
-    return Command(verb.upper(), argument.strip(" ")) if verb else MALFORMED_LINE
+    """Read a line without its CRLF; return the command or the reply that refuses it.
+
+    Printable text only, in UTF-8 where an address may stand and in ASCII everywhere else.
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return MALFORMED_LINE
+    verb, _, argument = text.partition(" ")
+    verb = verb.upper()
+    if not verb or _CONTROL.search(text) or not (text.isascii() or verb in _SPEAK_UTF8):
+        return MALFORMED_LINE
+    return Command(verb, argument.strip(" "))
 
 
 def read_path(argument: str, keyword: str, malformed: Answer) -> MailPath | Answer:
@@ -63,35 +63,17 @@ def read_path(argument: str, keyword: str, malformed: Answer) -> MailPath | Answ
     if found is None:
         return malformed
     address = found["path"] if found["path"] is not None else found["bare"]
-    if len(address) > _MAX_PATH:
+    if len(address.encode()) > _MAX_PATH:
         return malformed
-    parameters = _parameters((found["rest"] or "").split())
+    parameters = _parameters((found["rest"] or "").split(" "))
     return BAD_ARGUMENT if parameters is None else MailPath(address, parameters)
 
 
 def _parameters(words: list[str]) -> dict[str, str] | None:
     parameters: dict[str, str] = {}
-    for word in words:
+    for word in filter(None, words):
         found = _PARAMETER.match(word)
         if found is None or found[1].upper() in parameters:
             return None
         parameters[found[1].upper()] = found[2] or ""
     return parameters
-
-
-def read_password(response: str) -> str | Answer:
-    """Return the password of a base64 PLAIN response (RFC 4616); the names in it do not matter.
-
-    What is not UTF-8 can be no secret of ours and comes back as "", which opens nothing.
-    """
-    try:
-        decoded = base64.b64decode("" if response == "=" else response, validate=True)
-    except (binascii.Error, ValueError):
-        return LOGIN_MALFORMED
-    parts = decoded.split(b"\0")
-    if len(parts) != 3:
-        return LOGIN_MALFORMED
-    try:
-        return parts[2].decode("utf-8")
-    except UnicodeDecodeError:
-        return ""

@@ -1,16 +1,26 @@
-"""The octets behind DATA: gathered in chunks, ended by CRLF.CRLF and by nothing else.
+"""The octets of a message: behind DATA ended by CRLF.CRLF and by nothing else, or behind BDAT.
 
 A bare CR or LF anywhere refuses the message: what one server reads as the end of a message and
 another as part of it lets a sender smuggle a second message past the first one's checks.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 from egress.core.smtp_answer import BARE_NEWLINE, NO_MEMORY, NUL_OCTET, TOO_LARGE, Answer
 
 _END = b"\r\n.\r\n"
 _KEPT = len(_END) - 1  # octets of a cut end that may already be there
 _LEAD = b"\r\n"  # stands for the CRLF of the DATA line: a lone dot may come first
+
+
+class Gathered(Protocol):
+    """A message that came in: `held` octets are reserved until somebody gives them back."""
+
+    held: int
+
+    def message(self) -> bytes | Answer:
+        """Return the message, or its refusal."""
 
 
 class Content:
@@ -49,10 +59,9 @@ class Content:
         if self._refusal is not None:
             return self._refusal
         octets = self._octets
-        if not octets.count(b"\r\n") == octets.count(b"\r") == octets.count(b"\n"):
-            return BARE_NEWLINE
-        if b"\0" in octets:
-            return NUL_OCTET
+        problem = _problem(octets)
+        if problem is not None:
+            return problem
         message = bytes(octets.replace(b"\r\n.", b"\r\n"))[len(_LEAD) :]
         return message if len(message) <= self._limit else TOO_LARGE
 
@@ -68,3 +77,48 @@ class Content:
         else:
             self._refusal = NO_MEMORY
         del self._octets[:-_KEPT]
+
+
+class ChunkedContent:
+    """Gathers one message of at most `limit` octets out of chunks (RFC 3030).
+
+    Memory grows with what has come, not with what was announced; `reserve` as for Content. Once
+    there is a `refusal` everything else is dropped.
+    """
+
+    def __init__(self, limit: int, reserve: Callable[[int], bool]) -> None:
+        self._limit = limit
+        self._reserve = reserve
+        self._octets = bytearray()
+        self.refusal: Answer | None = None
+        self.held = 0
+
+    def feed(self, octets: bytes) -> None:
+        """Take a piece of a chunk."""
+        if self.refusal is not None:
+            return
+        if len(self._octets) + len(octets) > self._limit:
+            self.refusal = TOO_LARGE
+        elif self._reserve(len(octets)):
+            self.held += len(octets)
+            self._octets += octets
+            return
+        else:
+            self.refusal = NO_MEMORY
+        self._octets.clear()
+
+    def message(self) -> bytes | Answer:
+        """Return the message, or its refusal. Its last line is ended where the client did not:
+        mail goes out by DATA, which has lines only.
+        """
+        problem = self.refusal or _problem(self._octets)
+        if problem is not None:
+            return problem
+        ends = self._octets.endswith(b"\r\n") or not self._octets
+        return bytes(self._octets) + (b"" if ends else b"\r\n")
+
+
+def _problem(octets: bytearray) -> Answer | None:
+    if not octets.count(b"\r\n") == octets.count(b"\r") == octets.count(b"\n"):
+        return BARE_NEWLINE
+    return NUL_OCTET if b"\0" in octets else None

@@ -1,64 +1,44 @@
 """The submission dialogue as a state machine: a line in, a reply or a demand out.
 
-It holds no socket and no clock. A demand is something only the world can do (TLS, a look-up,
-reading a message); whoever drives the dialogue does it and says how it went.
+It holds no socket, no clock and no chance. A demand is something only the world can do (TLS, a
+look-up, reading a message); whoever drives the dialogue does it and says how it went.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from egress.core import smtp_answer as say
 from egress.core.smtp_answer import Answer, answer
-from egress.core.smtp_command import Command, MailPath, read_command, read_password, read_path
+from egress.core.smtp_command import Command, read_command, read_path
+from egress.core.smtp_demand import (
+    CheckLogin,
+    Demand,
+    OpenTransaction,
+    StartTls,
+    TakeChunk,
+    TakeContent,
+    Transaction,
+)
 from egress.core.smtp_limits import Limits
-from mailroom.domain.address import Address, MalformedAddressError, parse_address
+from egress.core.smtp_login import CRAM, MECHANISMS, Exchange, Proof, challenge
+from egress.core.smtp_parameters import read_mail, read_recipient
 
-
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """Answer 220, forget what is already read, do the handshake; then `secured`."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckPassword:
-    """Find out what `password` opens; then `logged_in` or `login_failed`."""
-
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenTransaction:
-    """Find out whether the server may send; then `opened`."""
-
-    sender: str
-
-
-@dataclass(frozen=True, slots=True)
-class TakeContent:
-    """Answer 354 and read the message; then `closed`."""
-
-
-Demand = StartTls | CheckPassword | OpenTransaction | TakeContent
-
-
-@dataclass(slots=True)
-class Transaction:
-    """An open mail transaction. Recipients are in order, each once."""
-
-    sender: str
-    suspended: bool
-    recipients: dict[Address, None] = field(default_factory=dict)
+_CHUNK = re.compile(r"([0-9]{1,18})(?: +(LAST))?\Z", re.IGNORECASE)
 
 
 class Dialogue:
-    """One session. `name` is ours, as greetings show it."""
+    """One session. `name` is ours, as greetings show it; with a `nonce`, which is random and
+    drawn for each session, CRAM-MD5 is offered.
+    """
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, *, nonce: str = "") -> None:
         self._name = name
         self._limits = limits
-        self._waits_for_response = False
-        self._commands = self._errors = self._failures = 0
+        self._nonce = nonce
+        self._exchange: Exchange | None = None
+        self._commands = self._errors = self._logins = 0
+        self.failures = 0
         self.client_name = ""
         self.extended = False
         self.is_secure = False
@@ -71,8 +51,8 @@ class Dialogue:
         self._commands += 1
         if self._commands > self._limits.commands:
             return say.TOO_MANY_COMMANDS
-        if self._waits_for_response:
-            return self._counted(self._response(line))
+        if self._exchange is not None:
+            return self._counted(self._response(self._exchange, line))
         command = read_command(line)
         if len(line) + 2 > self._longest(command):
             return self.overlong(line)
@@ -80,20 +60,20 @@ class Dialogue:
 
     def overlong(self, start: bytes) -> Answer:
         """Refuse a line that is longer than any may be; `start` is how it begins."""
-        in_login = self._waits_for_response or start[:5].upper() == b"AUTH "
-        self._waits_for_response = False
+        in_login = self._exchange is not None or start[:5].upper() == b"AUTH "
+        self._exchange = None
         return self._counted_error(say.LOGIN_TOO_LONG if in_login else say.LINE_TOO_LONG)
 
     def malformed(self) -> Answer:
         """Refuse a line that ends in a bare LF."""
-        self._waits_for_response = False
+        self._exchange = None
         return self._counted_error(say.MALFORMED_LINE)
 
     def secured(self) -> None:
         """Start over inside TLS: nothing said before counts (RFC 3207 section 4.2)."""
         self.is_secure = True
         self.client_name, self.extended, self.is_logged_in = "", False, False
-        self.transaction = None
+        self.transaction, self._exchange = None, None
 
     def logged_in(self) -> Answer:
         """Note a successful login."""
@@ -102,19 +82,19 @@ class Dialogue:
 
     def login_failed(self) -> Answer:
         """Note a failed login; all of them read the same, whatever was wrong."""
-        self._failures += 1
-        enough = self._failures >= self._limits.login_failures
+        self.failures += 1
+        enough = self.failures >= self._limits.login_failures
         return say.TOO_MANY_FAILURES if enough else say.LOGIN_FAILED
 
-    def logged_out(self) -> Answer:
-        """Note that the secret opens nothing any more."""
+    def not_let_in(self) -> Answer:
+        """Note that neither a login nor the client's address lets it send, or not any more."""
         self.is_logged_in = False
-        return say.NEEDS_LOGIN
+        return say.NEEDS_LOGIN if self.is_secure else say.NEEDS_TLS
 
-    def opened(self, sender: str, *, suspended: bool) -> Answer:
+    def opened(self, asked: OpenTransaction, *, suspended: bool) -> Answer:
         """Open a transaction; recipients of a suspended server are refused one by one."""
         self.transactions += 1
-        self.transaction = Transaction(sender, suspended)
+        self.transaction = Transaction(asked, suspended)
         return say.SENDER_OK
 
     def closed(self) -> None:
@@ -123,8 +103,9 @@ class Dialogue:
 
     def _longest(self, command: Command | Answer) -> int:
         verb = command.verb if isinstance(command, Command) else ""
-        longer = {"AUTH": self._limits.auth_line, "MAIL": self._limits.mail_line}
-        return longer.get(verb, self._limits.command_line)
+        limits = self._limits
+        longer = {"AUTH": limits.auth_line, "MAIL": limits.mail_line, "RCPT": limits.rcpt_line}
+        return longer.get(verb, limits.command_line)
 
     def _counted(self, outcome: Answer | Demand) -> Answer | Demand:
         if isinstance(outcome, Answer) and outcome.is_protocol_error:
@@ -143,8 +124,10 @@ class Dialogue:
         refusal = self._greeted(argument, extended=True)
         if refusal is not None:
             return refusal
-        extensions = ["PIPELINING", f"SIZE {self._limits.message_size}", "8BITMIME"]
-        extensions += ["ENHANCEDSTATUSCODES", "AUTH PLAIN" if self.is_secure else "STARTTLS"]
+        mechanisms = " ".join(("AUTH", *self._mechanisms()))
+        extensions = ["PIPELINING", f"SIZE {self._limits.message_size}", "8BITMIME", "SMTPUTF8"]
+        extensions += ["CHUNKING", "DSN", "ENHANCEDSTATUSCODES"]
+        extensions += [mechanisms if self.is_secure else "STARTTLS"]
         return Answer(250, "", (self._name, *extensions))
 
     def _helo(self, argument: str) -> Answer:
@@ -162,6 +145,9 @@ class Dialogue:
             return say.BAD_ARGUMENT
         return say.TLS_ALREADY if self.is_secure else StartTls()
 
+    def _mechanisms(self) -> tuple[str, ...]:
+        return (*MECHANISMS, CRAM) if self._nonce else MECHANISMS
+
     def _auth(self, argument: str) -> Answer | Demand:
         if not self.is_secure:
             return say.NEEDS_TLS
@@ -169,88 +155,93 @@ class Dialogue:
             return say.NEEDS_GREETING
         if self.is_logged_in or self.transaction is not None:
             return say.LOGIN_OUT_OF_ORDER
-        mechanism, _, response = argument.partition(" ")
-        if mechanism.upper() != "PLAIN":
+        mechanism, _, initial = argument.partition(" ")
+        if mechanism.upper() not in self._mechanisms():
             return say.UNKNOWN_MECHANISM if mechanism else say.BAD_ARGUMENT
-        if not response:
-            self._waits_for_response = True
-            return say.GO_ON
-        return self._password(response)
+        self._logins += 1
+        asked = challenge(self._nonce, self._logins, self._name)
+        exchange = Exchange(mechanism.upper(), asked)
+        return self._exchanged(exchange, exchange.begin(initial.strip(" ")))
 
-    def _response(self, line: bytes) -> Answer | Demand:
-        self._waits_for_response = False
+    def _response(self, exchange: Exchange, line: bytes) -> Answer | Demand:
+        self._exchange = None
         if len(line) + 2 > self._limits.auth_line:
             return say.LOGIN_TOO_LONG
         if line == b"*":
             return say.LOGIN_CANCELLED
-        return self._password(line.decode("latin-1"))
+        return self._exchanged(exchange, exchange.respond(line.decode("latin-1")))
 
-    def _password(self, response: str) -> Answer | Demand:
-        password = read_password(response)
-        return password if isinstance(password, Answer) else CheckPassword(password)
+    def _exchanged(self, exchange: Exchange, outcome: Answer | Proof) -> Answer | Demand:
+        if not isinstance(outcome, Answer):
+            return CheckLogin(outcome)
+        self._exchange = exchange if outcome.code == 334 else None
+        return outcome
 
     def _mail(self, argument: str) -> Answer | Demand:
-        refusal = self._not_ready()
-        if refusal is not None:
-            return refusal
+        # Whether this client may send at all is looked up: its address may do instead of a login.
+        if not self.client_name:
+            return say.NEEDS_GREETING
         if self.transaction is not None:
             return say.NESTED_SENDER
         path = read_path(argument, "FROM", say.BAD_SENDER)
         if isinstance(path, Answer):
             return path
-        refusal = self._refused_parameters(path.parameters)
-        if refusal is None and self.transactions >= self._limits.transactions:
-            refusal = say.TOO_MANY_MESSAGES
-        return refusal or OpenTransaction(path.address)
+        asked = read_mail(path, extended=self.extended, max_size=self._limits.message_size)
+        if isinstance(asked, OpenTransaction) and self.transactions >= self._limits.transactions:
+            return say.TOO_MANY_MESSAGES
+        return asked
 
-    def _not_ready(self) -> Answer | None:
-        if not self.is_secure:
-            return say.NEEDS_TLS
-        if not self.client_name:
-            return say.NEEDS_GREETING
-        return None if self.is_logged_in else say.NEEDS_LOGIN
-
-    def _refused_parameters(self, parameters: Mapping[str, str]) -> Answer | None:
-        if not parameters.keys() <= {"SIZE", "BODY", "AUTH"}:
-            return say.UNKNOWN_PARAMETER
-        size = parameters.get("SIZE", "0")
-        if not size.isdigit() or len(size) > 20:
-            return say.BAD_ARGUMENT
-        if int(size) > self._limits.message_size:
-            return say.TOO_LARGE
-        if parameters.get("BODY", "7BIT").upper() not in {"7BIT", "8BITMIME"}:
-            return say.BAD_ARGUMENT
-        return None
+    def _out_of_order(self) -> Answer:
+        """Return why there is no transaction; a client that was let in before knows the way."""
+        if self.is_logged_in or self.transactions:
+            return say.NEEDS_SENDER
+        return self.not_let_in()
 
     def _rcpt(self, argument: str) -> Answer:
-        if self.transaction is None:
-            return self._not_ready() or say.NEEDS_SENDER
+        transaction = self.transaction
+        if transaction is None:
+            return self._out_of_order()
+        if transaction.in_chunks:
+            return say.CHUNKS_BEGUN
         path = read_path(argument, "TO", say.BAD_RECIPIENT)
         if isinstance(path, Answer):
             return path
-        return self._recipient(self.transaction, path)
-
-    def _recipient(self, transaction: Transaction, path: MailPath) -> Answer:
-        if path.parameters:
-            return say.UNKNOWN_PARAMETER
-        try:
-            recipient = parse_address(path.address)
-        except MalformedAddressError:
-            return say.BAD_RECIPIENT
+        found = read_recipient(path, extended=self.extended, utf8=transaction.asked.utf8)
+        if isinstance(found, Answer):
+            return found
+        recipient, request = found
         if transaction.suspended:
             return say.SUSPENDED
         known = recipient in transaction.recipients
         if not known and len(transaction.recipients) >= self._limits.recipients:
             return say.TOO_MANY_RECIPIENTS
-        transaction.recipients[recipient] = None
+        transaction.recipients.setdefault(recipient, request)
         return say.RECIPIENT_OK
 
     def _data(self, argument: str) -> Answer | Demand:
         if argument:
             return say.BAD_ARGUMENT
         if self.transaction is None:
-            return self._not_ready() or say.NEEDS_SENDER
+            return self._out_of_order()
+        if self.transaction.in_chunks:
+            return say.CHUNKS_BEGUN
         return TakeContent() if self.transaction.recipients else say.NO_RECIPIENTS
+
+    def _bdat(self, argument: str) -> Answer | Demand:
+        found = _CHUNK.match(argument)
+        if found is None:
+            return say.BAD_CHUNK
+        size, last = int(found[1]), found[2] is not None
+        if size > self._limits.chunk_size:
+            return say.HUGE_CHUNK
+        if self.transaction is None:
+            return TakeChunk(size, last, self._out_of_order())
+        if not self.transaction.recipients:
+            # Ended, so that no later chunk is taken for a whole message.
+            self.transaction = None
+            return TakeChunk(size, last, say.NO_RECIPIENTS_FOR_CHUNK)
+        self.transaction.in_chunks = True
+        return TakeChunk(size, last)
 
     def _rset(self, argument: str) -> Answer:
         if argument:
@@ -266,6 +257,7 @@ class Dialogue:
         "MAIL": _mail,
         "RCPT": _rcpt,
         "DATA": _data,
+        "BDAT": _bdat,
         "RSET": _rset,
         "NOOP": lambda _, __: say.OK,
         "HELP": lambda _, __: say.HELP,

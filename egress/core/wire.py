@@ -14,13 +14,27 @@ _PATH = re.compile(
 _HOST = re.compile(r"[A-Za-z0-9_.\-:\[\]]+\Z")
 
 
+class UnfitError(ValueError):
+    """An address or message that no SMTP transaction can carry.
+
+    `reply` is the refusal any server would have to give.
+    """
+
+    def __init__(self, reply: SmtpReply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
 def wire_form(message: bytes) -> bytes:
     """Return `message` as it follows DATA: dots stuffed (RFC 5321 section 4.5.2), final dot added.
 
-    Raises ValueError for bare CR or LF: changing them would break the signature, passing them
+    Raises UnfitError for bare CR or LF: changing them would break the signature, passing them
     on would let a message smuggle another one.
     """
-    require_crlf(message)
+    try:
+        require_crlf(message)
+    except ValueError as problem:
+        raise UnfitError(SmtpReply(554, f"5.6.0 {problem}", Phase.DATA)) from None
     stuffed = message.replace(b"\r\n.", b"\r\n..")
     if stuffed.startswith(b"."):
         stuffed = b"." + stuffed
@@ -35,24 +49,31 @@ def greeting_command(verb: str, name: str) -> bytes:
 
 
 def envelope_commands(
-    return_path: str, recipient: str, message: bytes, extensions: Mapping[str, str]
+    return_path: str,
+    recipient: str,
+    message: bytes,
+    extensions: Mapping[str, str],
+    *,
+    utf8: bool = False,
 ) -> tuple[bytes, bytes] | SmtpReply:
     """Return the MAIL and RCPT command lines, or the refusal the server would have to give.
 
     `extensions` is what EHLO offered, keywords in lower case. Parameters: SIZE (RFC 1870),
-    BODY=8BITMIME (RFC 6152) for 8-bit content, SMTPUTF8 (RFC 6531) for a non-ASCII local part.
-    8-bit content goes to a server without 8BITMIME all the same: nearly every server is 8-bit
-    clean, and re-encoding would break the signature. Raises ValueError for a path that could
-    break out of its command.
+    BODY=8BITMIME (RFC 6152) for 8-bit content, SMTPUTF8 (RFC 6531) for a non-ASCII local part
+    or, where the submitter asked for it with `utf8`, for header fields in UTF-8 (other mail
+    with 8-bit fields always went through, and still does). 8-bit content goes to a server
+    without 8BITMIME all the same: nearly every server is 8-bit clean, and re-encoding would
+    break the signature. Raises UnfitError for a path that could break out of its command.
     """
     limit = extensions.get("size", "").split(" ")[0]
     if limit.isascii() and limit.isdigit() and 0 < int(limit[:18]) < len(message):
         text = f"5.3.4 the message has {len(message)} octets, the server takes {limit[:18]}"
         return SmtpReply(552, text, Phase.MAIL)
     sender, to = _path(return_path), _path(recipient)
-    utf8 = not (sender + to).isascii()
+    utf8 = not (sender + to).isascii() or (utf8 and _has_utf8_fields(message))
     if utf8 and "smtputf8" not in extensions:
-        return SmtpReply(553, "5.6.7 the server takes no address outside ASCII", Phase.MAIL)
+        text = "5.6.7 the server takes no addresses or header fields outside ASCII"
+        return SmtpReply(553, text, Phase.MAIL)
     mail = f"MAIL FROM:<{sender}>"
     if "size" in extensions:
         mail += f" SIZE={len(message)}"
@@ -63,10 +84,21 @@ def envelope_commands(
     return f"{mail}\r\n".encode(), f"RCPT TO:<{to}>\r\n".encode()
 
 
+def _has_utf8_fields(message: bytes) -> bool:
+    end = message.find(b"\r\n\r\n")
+    return not message[: end if end >= 0 else None].isascii()
+
+
 def _path(address: str) -> str:
     if not address:
         return ""  # the null return path of a bounce
     if not _PATH.match(address):
-        raise ValueError(f"{address!r} cannot stand in an SMTP command")
+        text = f"5.1.3 {address!r} cannot stand in an SMTP command"
+        raise UnfitError(SmtpReply(553, text, Phase.RCPT))
     local, _, domain = address.rpartition("@")
-    return f"{local}@{domain if domain.isascii() else a_label(domain)}"
+    if domain.isascii():
+        return address
+    try:
+        return f"{local}@{a_label(domain)}"
+    except ValueError as problem:
+        raise UnfitError(SmtpReply(553, f"5.1.3 {problem}", Phase.RCPT)) from None

@@ -1,6 +1,7 @@
 """READ FIRST: one attempt, start to finish.
 
-    claim -> copy (render, sign) -> resolve -> session -> journal the dot -> verdict -> record
+    claim -> copy (render, sign; or a hold) -> resolve -> session -> journal the dot -> verdict
+    -> record
 
 Three writes decide everything: the claim (only its holder may send), the journal's dot (after it
 the receiver may have the message) and the verdict. A crash between any two of them is answered
@@ -10,18 +11,20 @@ by `recovery.py`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from egress.aws.deliveries import ClaimAsk
 from egress.core.journal_log import ClaimRecord
 from egress.core.mx import MxAnswer
 from egress.journal import Journal, JournalError
-from egress.sender.copies import Copier, Copy, NotCommittedError
+from egress.sender.copies import Copier, NotCommittedError, UnfitCopyError
 from egress.sender.exchange import Exchange, Exchanged
 from egress.sender.faults import Faults, Moment
 from egress.sender.persist import until_done, wake
+from egress.sender.troubles import Troubles
 from mailroom.domain.event import Event, dump_event
+from mailroom.domain.hold import HOLD_SECONDS, Hold, put_on_hold
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
 from mailroom.domain.outcome import classify_reply
@@ -59,7 +62,7 @@ class Desk:
     """Everything an attempt uses, plugged in once per process.
 
     `now` is Unix seconds, `monotonic` seconds of a clock that never jumps, `jitter` from -1 to
-    1. `wake` queues a wake-up after a delay in seconds.
+    1. `wake` queues a wake-up after a delay in seconds. A hold ends after `hold_seconds`.
     """
 
     book: Book
@@ -75,6 +78,8 @@ class Desk:
     monotonic: Callable[[], float]
     jitter: Callable[[], float]
     new_id: Callable[[], str]
+    hold_seconds: float = HOLD_SECONDS
+    troubles: Troubles = field(default_factory=Troubles)
 
 
 async def claim(wake_up: WakeUp, desk: Desk) -> Delivery | None:
@@ -101,7 +106,8 @@ async def attempt(delivery: Delivery, desk: Desk) -> None:
     """Carry out a claimed delivery and record what came of it.
 
     Never leaves a claim open, except by dying: trouble of our own before the dot gives it back,
-    trouble after it is a lost reply.
+    trouble after it is a lost reply. Raises JournalError when the claim is given back and no
+    other may be begun.
     """
     started = desk.monotonic()
     dotted = asyncio.Event()
@@ -112,33 +118,48 @@ async def attempt(delivery: Delivery, desk: Desk) -> None:
         return
     except Exception as trouble:
         log.exception("attempt given up", extra={"delivery": str(delivery.key)})
-        if not dotted.is_set():
+        if not dotted.is_set() and not _is_chronic(trouble, delivery.key, desk):
             await give_back(delivery, desk, wake_after=30.0 / desk.policy.divisor)
             return
-        exchanged = Exchanged(SmtpReply(0, f"trouble of our own: {trouble!r}", Phase.DOT))
+        phase = Phase.DOT if dotted.is_set() else Phase.MAIL
+        exchanged = Exchanged(SmtpReply(0, f"trouble of our own: {trouble!r}", phase))
     desk.faults.reach(Moment.AFTER_REPLY)
+    if isinstance(exchanged, Hold):
+        await hold(delivery, exchanged, desk)
+        return
     await record(delivery, exchanged, desk.monotonic() - started, desk)
+
+
+def _is_chronic(trouble: Exception, key: DeliveryKey, desk: Desk) -> bool:
+    """Say that a copy could not be made often enough: nothing will change within minutes."""
+    return isinstance(trouble, UnfitCopyError) and desk.troubles.exhausted_by(key)
 
 
 async def _deliver(
     delivery: Delivery, desk: Desk, started: float, dotted: asyncio.Event
-) -> Exchanged:
+) -> Exchanged | Hold:
     copy = await desk.copier.copy(delivery)
+    if isinstance(copy, Hold):
+        return copy
     if isinstance(copy, SmtpReply):
         return Exchanged(copy)
     answer = await desk.resolve(delivery.key.server, delivery.recipient.rpartition("@")[2])
     id_ = delivery.claim or ""
 
-    async def before_dot() -> None:
-        desk.faults.reach(Moment.BEFORE_DOT)
+    def require_time() -> None:
         if desk.monotonic() - started > LAST_START:
             raise TimeoutError("the claim is too old to start a transaction with it")
+
+    async def before_dot() -> None:
+        desk.faults.reach(Moment.BEFORE_DOT)
+        require_time()
         await desk.journal.dot(id_)
         dotted.set()
 
+    require_time()
     return await desk.exchange(
         answer,
-        Copy(copy.return_path, copy.raw),
+        copy,
         delivery.recipient,
         before_dot=before_dot,
         after_dot=lambda: desk.faults.reach(Moment.AFTER_DOT),
@@ -147,15 +168,25 @@ async def _deliver(
 
 async def record(delivery: Delivery, exchanged: Exchanged, seconds: float, desk: Desk) -> None:
     """Decide what the reply means and write it down: journal first, then the table."""
-    id_ = delivery.claim or ""
     settlement = settle(
         delivery,
         classify_reply(exchanged.reply),
-        Seen(exchanged.mx, exchanged.tls, seconds, id_[:8]),
+        Seen(exchanged.mx, exchanged.tls, seconds, (delivery.claim or "")[:8]),
         now=desk.now(),
         policy=desk.policy,
         jitter=desk.jitter(),
     )
+    await _write(delivery, settlement, desk)
+
+
+async def hold(delivery: Delivery, reason: Hold, desk: Desk) -> None:
+    """Write down that a claimed delivery waits for a person; no attempt is used."""
+    settlement = put_on_hold(delivery, reason, now=desk.now(), seconds=desk.hold_seconds)
+    await _write(delivery, settlement, desk)
+
+
+async def _write(delivery: Delivery, settlement: Settlement, desk: Desk) -> None:
+    id_ = delivery.claim or ""
     try:
         desk.journal.verdict(id_, dump_settlement(settlement))
     except JournalError:
@@ -171,9 +202,11 @@ async def give_back(delivery: Delivery, desk: Desk, *, wake_after: float | None)
     generation = delivery.generation + 1
     id_ = delivery.claim or ""
     released = await until_done(lambda: desk.book.release(id_, delivery.key, back_to, generation))
-    desk.journal.settled(id_)
-    if released and wake_after is not None:
-        await wake(WakeUp(delivery.key, generation, delivery.recipient), wake_after, desk.wake)
+    try:
+        desk.journal.settled(id_)
+    finally:  # a journal that is broken must not keep the delivery from other hosts
+        if released and wake_after is not None:
+            await wake(WakeUp(delivery.key, generation, delivery.recipient), wake_after, desk.wake)
 
 
 def dump_settlement(settlement: Settlement) -> dict[str, object]:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from egress.journal import Journal
 from egress.sender.attempt import Book
 from egress.sender.persist import until_done, wake
-from mailroom.domain.message import WakeUp
+from mailroom.domain.lifecycle import CLAIMABLE
+from mailroom.domain.message import Delivery, WakeUp
 from mailroom.domain.settlement import Settlement
 
 log = logging.getLogger(__name__)
@@ -30,16 +31,20 @@ class Recorder:
     async def __call__(self, claim: str, settlement: Settlement) -> None:
         """Write `settlement`; returns when the table has it or the claim is not ours any more.
 
-        Tries until then. If the process dies first, the journal has the verdict.
+        Tries until then. If the process dies first, the journal has the verdict. Raises
+        JournalError, all else done, when the journal is broken.
         """
         ours = await until_done(
             lambda: self._book.settle(claim, settlement.after, settlement.event)
         )
-        self._journal.settled(claim)
+        try:
+            self._journal.settled(claim)
+        finally:  # a journal that is broken must not keep the delivery from other hosts
+            await self._go_on(claim, settlement.after, ours=ours)
+
+    async def _go_on(self, claim: str, after: Delivery, *, ours: bool) -> None:
         if not ours:
             log.warning("claim was taken over", extra={"claim": claim})
-            return
-        after = settlement.after
-        if after.due_at is not None:
+        elif after.due_at is not None and after.state in CLAIMABLE:  # a hold is due to end only
             wake_up = WakeUp(after.key, after.generation, after.recipient)
             await wake(wake_up, after.due_at - self._now(), self._wake)

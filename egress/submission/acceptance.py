@@ -8,14 +8,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from egress.core.smtp_answer import TROUBLE, Answer, answer, answer_of
-from egress.core.smtp_content import Content
-from egress.core.smtp_trace import received_field
+from egress.core.smtp_content import Gathered
+from egress.core.smtp_trace import Arrival, received_field
 from egress.submission.auth import Account
 from egress.submission.limits import HeldOctets
 from mailroom.domain.address import Address
+from mailroom.domain.dsn_request import DsnRequest, dump
 from mailroom.errors import MailroomError
 from mailroom.usecases.accept import Accepted, Parcel
 
@@ -24,14 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What is known of a message before its content; `client` is the EHLO name."""
+    """What is known of a message before its content."""
 
     account: Account
     session: str
-    client: str
-    address: str
+    arrival: Arrival
     sender: str
     recipients: tuple[Address, ...]
+    dsn: DsnRequest = field(default_factory=DsnRequest)
 
 
 class Acceptance:
@@ -55,7 +56,7 @@ class Acceptance:
         self._new_id = new_id
         self._tasks: set[asyncio.Task[Answer]] = set()
 
-    async def take(self, envelope: Envelope, content: Content) -> Answer:
+    async def take(self, envelope: Envelope, content: Gathered) -> Answer:
         """Accept or refuse; a positive reply means the mail is ours.
 
         Cancelling the caller stops neither the acceptance nor its log line.
@@ -70,7 +71,7 @@ class Acceptance:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
-    async def _take(self, envelope: Envelope, content: Content) -> Answer:
+    async def _take(self, envelope: Envelope, content: Gathered) -> Answer:
         loop = asyncio.get_running_loop()
         began, id_ = loop.time(), self._new_id()
         try:
@@ -96,16 +97,16 @@ class Acceptance:
         )
         return reply
 
-    def _decide(self, envelope: Envelope, content: Content, id_: str) -> Answer:
+    def _decide(self, envelope: Envelope, content: Gathered, id_: str) -> Answer:
         message = content.message()
         if isinstance(message, Answer):
             return message
         trace = received_field(
-            client=envelope.client,
-            address=envelope.address,
+            envelope.arrival,
             host=self._host,
             id_=id_,
             now=self._now(),
+            private=envelope.account.server.privacy,
         )
         try:
             accepted = self._accept(
@@ -116,7 +117,9 @@ class Acceptance:
                     mail_from=envelope.sender,
                     recipients=envelope.recipients,
                     raw=trace + message,
-                    received_with_ssl=True,  # there is no other way in
+                    received_with_ssl=envelope.arrival.secure,
+                    utf8=envelope.arrival.utf8,
+                    dsn=dump(envelope.dsn),
                 )
             )
         except MailroomError as error:

@@ -1,11 +1,9 @@
 """What all sessions share and none may use up: connections and memory."""
 
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
 
+from egress.core.smtp_client import client_of
 from egress.core.smtp_limits import Limits
-
-_SITE_BITS = 64  # one IPv6 customer has that many addresses to connect from
 
 
 class Admission:
@@ -18,7 +16,7 @@ class Admission:
 
     def enter(self, address: str) -> bool:
         """Count a connection in and return True, or return False when it is one too many."""
-        client = _client(address)
+        client = client_of(address)
         if (
             self._total >= self._limits.connections
             or self._by_client[client] >= self._limits.connections_per_client
@@ -30,7 +28,7 @@ class Admission:
 
     def leave(self, address: str) -> None:
         """Count a connection out that `enter` let in."""
-        client = _client(address)
+        client = client_of(address)
         self._total -= 1
         self._by_client[client] -= 1
         if not self._by_client[client]:
@@ -59,14 +57,3 @@ class HeldOctets:
     def held(self) -> int:
         """How many octets are taken."""
         return self._held
-
-
-def _client(address: str) -> str:
-    """Return whom a connection counts for: an IPv4 address or an IPv6 /64."""
-    try:
-        number = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(number, IPv6Address):
-        return str(number)
-    return str(number.ipv4_mapped or int(number) >> _SITE_BITS)

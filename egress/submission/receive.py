@@ -102,6 +102,20 @@ class Wire:
             chunk = await self._more()
         self._pending += rest
 
+    async def octets(self, count: int, take: Callable[[bytes], None]) -> None:
+        """Hand the next `count` octets to `take`, piece by piece as they come.
+
+        Raises ClientGoneError if they never come.
+        """
+        while count:
+            if not self._pending:
+                self._pending += await self._more()
+            piece = bytes(self._pending[:count])
+            del self._pending[: len(piece)]
+            self._searched = 0
+            count -= len(piece)
+            take(piece)
+
     async def _more(self) -> bytes:
         await self.flush()
         chunk = await self._reader.read(CHUNK)

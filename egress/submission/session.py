@@ -2,29 +2,34 @@
 
 The library keeps the connection, its streams and its timer. Command loop, DATA and STARTTLS are
 ours: its loop takes bare LF, knows no enhanced status codes and reads messages line by line. The
-private attributes this touches are aiosmtpd 1.4.6's, and the lock file pins it.
+private attributes this touches are aiosmtpd 1.4.6's, and the lock file pins it; docs/smtp.md
+lists the methods overridden.
 """
 
 import asyncio
 import logging
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import cast
 
 from aiosmtpd.smtp import SMTP
 
 from egress.core import smtp_answer as say
 from egress.core.smtp_answer import Answer, answer
-from egress.core.smtp_content import Content
-from egress.core.smtp_dialogue import (
-    CheckPassword,
+from egress.core.smtp_content import Gathered
+from egress.core.smtp_demand import (
+    CheckLogin,
     Demand,
-    Dialogue,
     OpenTransaction,
     StartTls,
+    TakeChunk,
     TakeContent,
 )
-from egress.submission.acceptance import Envelope
-from egress.submission.auth import Account
+from egress.core.smtp_dialogue import Dialogue
+from egress.submission.entry import Entry
+from egress.submission.intake import Intake
 from egress.submission.office import Office
 from egress.submission.receive import (
     CHUNK,
@@ -38,33 +43,50 @@ from egress.submission.tls import SHUTDOWN_SECONDS, upgrade
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A client that was met before its session: its IP address, whether it was let in among the
+    others, and whether it speaks TLS already. Whoever met it counts it out again.
+    """
+
+    address: str
+    admitted: bool
+    secure: bool
+
+
 class SubmissionSession(SMTP):
     """Drives a `Dialogue` with what one client sends, and does what it demands."""
 
     line_length_limit = CHUNK  # of the stream reader: it pauses the transport at twice that
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, caller: Caller | None = None) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(None, hostname=office.name, timeout=office.limits.idle_time, loop=loop)
         self._office = office
-        self._dialogue = Dialogue(office.name, office.limits)
-        self._wire = Wire(office.limits.auth_line, self._reset_timeout)
+        self._caller = caller
         self._id = office.new_id()
+        nonce = office.new_nonce() if office.new_nonce else ""
+        self._dialogue = Dialogue(office.name, office.limits, nonce=nonce)
+        if caller is not None and caller.secure:
+            self._dialogue.secured()
+        self._wire = Wire(office.limits.auth_line, self._reset_timeout)
+        self._entry = Entry(office, self._dialogue, self._id)
+        self._intake = Intake(office, self._dialogue, self._wire, self._id)
         self._address = "unknown"
-        self._password = ""
-        self._account: Account | None = None
-        self._deadline: float | None = loop.time() + office.limits.login_time
+        self._login_deadline: float | None = loop.time() + office.limits.login_time
+        self._message_deadline: float | None = None
         self._waits_for_command = False
         self._works = False  # on something the client cannot hurry
         self._can_speak = True
         self._draining = False
         self._ending = "connection lost"
         self._linger: asyncio.TimerHandle | None = None
+        self.over: asyncio.Future[None] = loop.create_future()
 
     def drain(self) -> None:
         """End the session as soon as no message is on its way."""
         self._draining = True
-        if self._waits_for_command:
+        if self._waits_for_command and not self._intake.is_between_chunks:
             self.end(say.SHUTTING_DOWN)
 
     def end(self, last_words: Answer) -> None:
@@ -98,11 +120,14 @@ class SubmissionSession(SMTP):
         if self._linger is not None:
             self._linger.cancel()
         super().connection_lost(error)
+        if not self.over.done():
+            self.over.set_result(None)
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         seconds = duration or self._office.limits.idle_time
-        if self._deadline is not None:
-            seconds = min(seconds, max(0.001, self._deadline - self.loop.time()))
+        for deadline in (self._login_deadline, self._message_deadline):
+            if deadline is not None:
+                seconds = min(seconds, max(0.001, deadline - self.loop.time()))
         super()._reset_timeout(seconds)
 
     def _timeout_cb(self) -> None:
@@ -114,25 +139,31 @@ class SubmissionSession(SMTP):
 
     async def _handle_client(self) -> None:
         """Run the session; the library starts this once the connection stands."""
-        peer = self._writer.get_extra_info("peername")
-        if peer:
-            self._address = peer[0]
         self._wire.attach(self._reader, self._writer)
         self._office.sessions.add(self)
-        admitted = self._office.admission.enter(self._address)
+        admission, caller = self._office.admission, self._meet()
+        self._address = caller.address
         try:
-            await self._run(admitted=admitted)
+            await self._run(admitted=caller.admitted)
         except (ClientGoneError, ConnectionError, ssl.SSLError):
             pass
         except Exception:
             log.exception("session failed", extra={"session": self._id})
             self._say_last(say.TROUBLE)
         finally:
-            if admitted:
-                self._office.admission.leave(self._address)
+            if caller.admitted and self._caller is None:
+                admission.leave(self._address)
+            self._intake.drop_chunks()
             self._office.sessions.discard(self)
             self._office.left.set()
             self._hang_up()
+
+    def _meet(self) -> Caller:
+        if self._caller is not None:
+            return self._caller
+        peer = self._writer.get_extra_info("peername")
+        address = peer[0] if peer else "unknown"
+        return Caller(address, admitted=self._office.admission.enter(address), secure=False)
 
     def _hang_up(self) -> None:
         if self._timeout_handle is not None:
@@ -148,7 +179,8 @@ class SubmissionSession(SMTP):
                 "client": self._address,
                 "helo": self._dialogue.client_name,
                 "tls": self._dialogue.is_secure,
-                "credential": self._account.credential.id if self._account else None,
+                "credential": self._entry.account.credential.id if self._entry.account else None,
+                "failed_logins": self._dialogue.failures,
                 "transactions": self._dialogue.transactions,
                 "ended": self._ending,
             },
@@ -166,12 +198,16 @@ class SubmissionSession(SMTP):
 
     async def _converse(self) -> Answer:
         """Answer command after command; return the reply that ends the session."""
-        while not (self._draining or self._office.closing):
+        while self._intake.is_between_chunks or not (self._draining or self._office.closing):
             reply = await self._next_reply()
             if reply is not None and reply.closes:
                 return reply
             if reply is not None:
                 self._wire.say(reply)
+            if self._dialogue.transaction is None:
+                self._intake.drop_chunks()
+            if not self._intake.is_between_chunks:
+                self._message_deadline = None
         return say.SHUTTING_DOWN
 
     async def _next_reply(self) -> Answer | None:
@@ -192,12 +228,29 @@ class SubmissionSession(SMTP):
             case StartTls():
                 await self._start_tls()
                 return None
-            case CheckPassword(password):
-                return await self._check(password)
-            case OpenTransaction(sender):
-                return await self._open(sender)
+            case CheckLogin(proof):
+                with self._working():
+                    reply = await self._entry.log_in(self._address, proof)
+                if self._dialogue.is_logged_in:
+                    self._login_deadline = None
+                return reply
+            case OpenTransaction():
+                return await self._open(demand)
             case TakeContent():
-                return await self._take_content()
+                self._start_message()
+                return await self._accept(await self._intake.content())
+            case TakeChunk():
+                self._start_message()
+                outcome = await self._intake.chunk(demand)
+                return outcome if isinstance(outcome, Answer) else await self._accept(outcome)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        self._works = True
+        try:
+            yield
+        finally:
+            self._works = False
 
     async def _start_tls(self) -> None:
         self._wire.say(say.READY_FOR_TLS)
@@ -219,63 +272,22 @@ class SubmissionSession(SMTP):
         self._works, self._can_speak = False, True
         self._dialogue.secured()
 
-    async def _check(self, password: str) -> Answer:
-        account = await self._find(password)
-        if isinstance(account, Answer):
-            return say.LOGIN_UNDECIDED
-        if account is None:
-            self._works = True
-            await asyncio.sleep(self._office.limits.login_failure_wait)
-            self._works = False
-            return self._dialogue.login_failed()
-        self._account, self._password, self._deadline = account, password, None
-        return self._dialogue.logged_in()
-
-    async def _open(self, sender: str) -> Answer:
-        # Looked up again for each message: a long session must not outlive its credential.
-        account = await self._find(self._password)
+    async def _open(self, asked: OpenTransaction) -> Answer:
+        with self._working():
+            account = await self._entry.for_message(self._address)
         if isinstance(account, Answer):
             return account
+        self._login_deadline = None
+        return self._dialogue.opened(asked, suspended=account.server.suspended is not None)
+
+    def _start_message(self) -> None:
+        if self._message_deadline is None:
+            self._message_deadline = self.loop.time() + self._office.limits.content_time
+
+    async def _accept(self, message: Gathered) -> Answer:
+        account = self._entry.account
         if account is None:
-            return self._dialogue.logged_out()
-        self._account = account
-        return self._dialogue.opened(sender, suspended=account.server.suspended is not None)
-
-    async def _find(self, password: str) -> Account | Answer | None:
-        self._works = True
-        try:
-            return await self._office.accounts.find(password)
-        except Exception:
-            log.exception("account look-up failed", extra={"session": self._id})
-            return say.TROUBLE
-        finally:
-            self._works = False
-
-    async def _take_content(self) -> Answer:
-        self._wire.say(say.SEND_CONTENT)
-        self._deadline = self.loop.time() + self._office.limits.content_time
-        content = Content(self._office.limits.message_size, self._office.held.reserve)
-        try:
-            await self._wire.content(content)
-        except BaseException:
-            self._office.held.release(content.held)
-            raise
-        self._deadline = None
-        self._works = True
-        reply = await self._office.acceptance.take(self._envelope(), content)
-        self._works = False
-        self._dialogue.closed()
-        return reply
-
-    def _envelope(self) -> Envelope:
-        transaction, account = self._dialogue.transaction, self._account
-        if transaction is None or account is None:
-            raise RuntimeError("content without a transaction")
-        return Envelope(
-            account,
-            self._id,
-            self._dialogue.client_name,
-            self._address,
-            transaction.sender,
-            tuple(transaction.recipients),
-        )
+            raise RuntimeError("a message from nobody")
+        self._message_deadline = None
+        with self._working():
+            return await self._intake.accept(message, account, self._address)

@@ -2,22 +2,27 @@
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import signal
-import ssl
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from egress.core.smtp_limits import Limits
 from egress.core.smtp_trace import MAX_OCTETS as TRACE_OCTETS
+from egress.limits import check_descriptors
 from egress.log import log_as_json
 from egress.submission.acceptance import Acceptance
 from egress.submission.auth import Accounts
+from egress.submission.brakes import LoginBrakes
+from egress.submission.host import Host, tls_context
+from egress.submission.host import read_host as read_host
 from egress.submission.limits import Admission, HeldOctets
 from egress.submission.office import Office
 from egress.submission.server import SubmissionServer
@@ -30,57 +35,16 @@ from mailroom.adapters.s3_bodies import S3Bodies
 from mailroom.adapters.sqs_lane import SqsLane
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
+from mailroom.adapters.xray import Tracing, traced, tracing_at
 from mailroom.domain.message import Server
 from mailroom.ports import Directory
 from mailroom.settings import Settings, SettingsError, load_settings
 from mailroom.usecases.accept import Accepted, AcceptPorts, Parcel, accept
 
+log = logging.getLogger(__name__)
+
 _RETENTION_DAYS = 30
 _LOOKUP_THREADS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What only a submission host is told. `threads` bounds acceptances, `grace` is seconds."""
-
-    addresses: tuple[str, ...]
-    ports: tuple[int, ...]
-    name: str
-    certificate: Path
-    key: Path
-    ready_file: Path | None
-    grace: float
-    threads: int
-
-
-def read_host(environment: Mapping[str, str]) -> Host:
-    """Read a host's settings (docs/settings.md). Raises SettingsError naming the one at fault."""
-    ready = environment.get("MAILROOM_READY_FILE")
-    ports = _list(environment.get("MAILROOM_SUBMISSION_PORTS") or "587,2525")
-    return Host(
-        addresses=_list(environment.get("MAILROOM_LISTEN_HOST") or "127.0.0.1"),
-        ports=tuple(_number("MAILROOM_SUBMISSION_PORTS", port, 65_535) for port in ports),
-        name=_needed(environment, "MAILROOM_SMTP_HOSTNAME"),
-        certificate=Path(_needed(environment, "MAILROOM_TLS_CERT")),
-        key=Path(_needed(environment, "MAILROOM_TLS_KEY")),
-        ready_file=Path(ready) if ready else None,
-        grace=_from(environment, "MAILROOM_GRACE_SECONDS", default=30, ceiling=3600),
-        threads=max(1, _from(environment, "MAILROOM_SUBMISSION_THREADS", default=16, ceiling=256)),
-    )
-
-
-def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return the server's TLS settings. Raises SettingsError if the files cannot be used."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"MAILROOM_TLS_CERT and MAILROOM_TLS_KEY cannot be used: {error} (docs/smtp.md)"
-        ) from error
-    return context
 
 
 def office(
@@ -105,30 +69,64 @@ def office(
         admission=Admission(limits),
         held=held,
         new_id=new_id,
+        brakes=LoginBrakes(limits, time.monotonic),
+        new_nonce=partial(secrets.token_hex, 16) if host.cram else None,
+        proxies=host.proxies,
     )
 
 
-def accept_ports(settings: Settings) -> AcceptPorts:
+def traced_accept(ports: AcceptPorts, spans: Tracing) -> Callable[[Parcel], Accepted]:
+    """Return the use case, each call of it a segment."""
+
+    def accepting(parcel: Parcel) -> Accepted:
+        with spans.segment("mailroom-submission", server=parcel.server.id) as span:
+            accepted = accept(parcel, ports=ports)
+            span.annotate(message=str(accepted.deliveries[0].key))
+            return accepted
+
+    return accepting
+
+
+def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
     """Return the world on AWS. Raises SettingsError for a resource this process was not given."""
     directory = DynamoDirectory(
         bound(DirectoryRow, settings.resource("table", "directory")),
         SystemClock(),
         KmsKeyring(client("kms")),
     )
+    watches = bound(WatchRow, settings.resource("table", "due"))
+    ledger = DynamoLedger(mail_tables(settings), watches)
+    bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
+    lane = SqsLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
     return AcceptPorts(
         directory=directory,
-        ledger=DynamoLedger(
-            mail_tables(settings), bound(WatchRow, settings.resource("table", "due"))
-        ),
-        bodies=S3Bodies(client("s3"), settings.resource("bucket", "bodies")),
-        lane=SqsLane(client("sqs"), settings.resource("queue", "lane")),
+        ledger=traced(ledger, "ledger", spans),
+        bodies=traced(bodies, "bodies", spans),
+        lane=traced(lane, "lane", spans),
         clock=SystemClock(),
         chance=SystemChance(),
         # Our Received field must not push a message over the limit that EHLO announced.
         max_message_size=settings.max_message_size + TRACE_OCTETS,
         body_key=_body_key,
         delay_divisor=settings.delay_divisor,
+        host_name=settings.smtp_hostname,
     )
+
+
+def limits_of(settings: Settings, host: Host) -> Limits:
+    """Return what clients may do here. Raises SettingsError if this process cannot hold it."""
+    check_descriptors(host.connections, "MAILROOM_SUBMISSION_CONNECTIONS")
+    limits = Limits(message_size=settings.max_message_size, connections=host.connections)
+    if not host.memory:
+        return limits
+    # A message stands in memory up to four times while it is accepted; the process needs some.
+    held = host.memory // 6
+    if held < limits.message_size * 2:
+        raise SettingsError(
+            f"MAILROOM_MAX_MEMORY_MB: {host.memory >> 20} is too little for messages of "
+            f"{limits.message_size >> 20} MB (docs/settings.md)"
+        )
+    return replace(limits, held_octets=min(limits.held_octets, held))
 
 
 def main() -> int:
@@ -136,9 +134,10 @@ def main() -> int:
     log_as_json()
     try:
         settings, host = load_settings(os.environ), read_host(os.environ)
-        ports = accept_ports(settings)
-        limits = Limits(message_size=settings.max_message_size)
-        shared = office(host, limits, ports.directory, partial(accept, ports=ports))
+        spans = tracing_at(settings.trace_rate)
+        ports = accept_ports(settings, spans)
+        accepting = traced_accept(ports, spans)
+        shared = office(host, limits_of(settings, host), ports.directory, accepting)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -151,16 +150,29 @@ async def serve(server: SubmissionServer, host: Host) -> int:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGHUP, load_certificate_again, server, host
+    )
     try:
-        await server.start(host.addresses, host.ports)
+        await server.start(host.addresses, host.ports, host.tls_ports)
     except OSError as error:
         sys.stderr.write(f"cannot listen: {error.strerror or error}\n")
         return 1
     if host.ready_file:
-        _write_ready(host.ready_file, server.ports)
+        _write_ready(host.ready_file, server)
     await stop.wait()
     await server.stop(host.grace)
     return 0
+
+
+def load_certificate_again(server: SubmissionServer, host: Host) -> None:
+    """Use the certificate that lies in the files now, or stay with the old one and say why."""
+    try:
+        server.use_certificate(tls_context(host.certificate, host.key))
+    except SettingsError as error:
+        log.error("certificate kept", extra={"reason": str(error)})  # noqa: TRY400 - it says enough
+    else:
+        log.info("certificate loaded")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -172,33 +184,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def _write_ready(path: Path, ports: list[int]) -> None:
+def _write_ready(path: Path, server: SubmissionServer) -> None:
     """Write the file whole or not at all: whoever waits for it may read it at first sight."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps({"pid": os.getpid(), "ports": ports}))
+    ready = {"pid": os.getpid(), "ports": server.ports, "tls_ports": server.tls_ports}
+    draft.write_text(json.dumps(ready))
     draft.replace(path)
 
 
 def _body_key(server: Server, number: int, chance: int) -> str:
     return body_key(server.id, number, chance, server.organisation, _RETENTION_DAYS)
-
-
-def _needed(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "")
-    if not value:
-        raise SettingsError(f"{name} is not set (docs/smtp.md)")
-    return value
-
-
-def _from(environment: Mapping[str, str], name: str, *, default: int, ceiling: int) -> int:
-    return _number(name, environment.get(name) or str(default), ceiling)
-
-
-def _number(name: str, text: str, ceiling: int) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= ceiling):
-        raise SettingsError(f"{name}: {text!r} is no number up to {ceiling} (docs/smtp.md)")
-    return int(text)
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,5 +1,7 @@
 data "aws_caller_identity" "current" {}
 
+data "aws_partition" "current" {}
+
 # resources.json says what there is. The provisioner of the local stack reads the same file, and a
 # test compares what both make of it: change localstack/naming.py together with this file.
 locals {
@@ -23,7 +25,15 @@ locals {
     { for name, key in aws_kms_key.this : "key:${name}" => key.arn },
     { for name, queue in module.queue : "queue:${name}" => queue.url },
     { for name, topic in aws_sns_topic.this : "topic:${name}" => topic.arn },
+    { for name, arn in local.topic_families : "topic:${name}" => "${arn}-" },
   )
+
+  # A family is made of topics that come to be at run time; their names begin with its own.
+  topic_families = {
+    for name, topic in local.resources.topics :
+    name => "arn:${data.aws_partition.current.partition}:sns:${var.region}:${local.account}:${var.prefix}-${name}"
+    if try(topic.family, false)
+  }
 
   # What a policy names, by kind:name.
   arns = merge(
@@ -32,6 +42,7 @@ locals {
     { for name, key in aws_kms_key.this : "key:${name}" => key.arn },
     { for name, queue in module.queue : "queue:${name}" => queue.arn },
     { for name, topic in aws_sns_topic.this : "topic:${name}" => topic.arn },
+    { for name, arn in local.topic_families : "topic:${name}" => arn },
   )
 
   common = {
@@ -41,6 +52,9 @@ locals {
     MAILROOM_WEB_HOSTNAME       = var.web_hostname
     MAILROOM_MAX_MESSAGE_MB     = tostring(var.max_message_mb)
     MAILROOM_ENDPOINT_NETWORKS  = var.endpoint_networks
+
+    MAILROOM_WEBHOOK_RETRY_HOURS = tostring(var.webhook_retry_hours)
+    MAILROOM_WEBHOOK_TIMEOUT     = tostring(var.webhook_timeout)
   }
 
   environments = {
@@ -49,6 +63,9 @@ locals {
       "MAILROOM_${upper(replace(replace(place, ":", "_"), "-", "_"))}" => local.addresses[place]
     })
   }
+
+  # What a policy adds to an ARN to mean what is in the resource.
+  below = { for name in keys(local.topic_families) : "topic:${name}" => "-*" }
 
   # One statement for each resource, one more for each index that an action names.
   access_statements = {
@@ -59,7 +76,7 @@ locals {
             for action in actions : "${local.services[split(":", place)[0]]}:${action}"
             if !strcontains(action, ":")
           ]
-          resource = startswith(place, "bucket:") ? "${local.arns[place]}/*" : local.arns[place]
+          resource = "${local.arns[place]}${lookup(local.below, place, startswith(place, "bucket:") ? "/*" : "")}"
         }],
         [
           for action in actions : {

@@ -82,7 +82,7 @@ module "queue" {
 }
 
 resource "aws_sns_topic" "this" {
-  for_each = local.resources.topics
+  for_each = { for name, topic in local.resources.topics : name => topic if !try(topic.family, false) }
   name     = "${var.prefix}-${each.key}"
 }
 
@@ -127,10 +127,23 @@ resource "aws_lambda_event_source_mapping" "this" {
   maximum_retry_attempts             = try(each.value.retries, null)
   maximum_batching_window_in_seconds = 0
 
-  dynamic "scaling_config" {
-    for_each = can(each.value.queue) && var.mapping_concurrency > 0 ? [1] : []
+  # jsonencode sorts the keys, as the provisioner does: the same pattern is the same text.
+  dynamic "filter_criteria" {
+    for_each = can(each.value.filter) ? [jsonencode(each.value.filter)] : []
     content {
-      maximum_concurrency = var.mapping_concurrency
+      filter {
+        pattern = filter_criteria.value
+      }
+    }
+  }
+
+  dynamic "scaling_config" {
+    for_each = [
+      for limit in [var.mapping_concurrency > 0 ? var.mapping_concurrency : try(each.value.concurrency, 0)] :
+      limit if can(each.value.queue) && limit > 0
+    ]
+    content {
+      maximum_concurrency = scaling_config.value
     }
   }
 }

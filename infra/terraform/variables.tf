@@ -71,6 +71,18 @@ variable "max_message_mb" {
   default     = 14
 }
 
+variable "webhook_retry_hours" {
+  description = "How long a webhook call that is not taken is made again, in hours."
+  type        = number
+  default     = 24
+}
+
+variable "webhook_timeout" {
+  description = "Seconds for one webhook call; at most 25."
+  type        = number
+  default     = 10
+}
+
 variable "endpoint_networks" {
   description = "Private networks that webhooks may reach, comma-separated. Empty outside of tests."
   type        = string

@@ -118,10 +118,14 @@ def _mapping(scope: Scope, source: EventSource) -> dict[str, Any]:
         "BatchSize": source.batch_size,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
     }
+    if source.filter:
+        pattern = json.dumps(source.filter, separators=(",", ":"), sort_keys=True)
+        wanted["FilterCriteria"] = {"Filters": [{"Pattern": pattern}]}
     if source.queue:
         wanted["EventSourceArn"] = scope.names.arn("queue", source.queue)
-        if scope.options.concurrency:
-            wanted["ScalingConfig"] = {"MaximumConcurrency": scope.options.concurrency}
+        concurrency = scope.options.concurrency or source.concurrency
+        if concurrency:
+            wanted["ScalingConfig"] = {"MaximumConcurrency": concurrency}
         return wanted
     table = scope.client("dynamodb").describe_table(TableName=scope.names.name(source.stream))
     return {

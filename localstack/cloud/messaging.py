@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from localstack.cloud.scope import Scope, attempt
-from localstack.naming import queue_policy, visibility
+from localstack.naming import queue_policy, topic_address, visibility
 
 DEAD = "-dead"
 EXISTS = ("QueueAlreadyExists", "QueueNameExists")  # the JSON and the older protocol's name
@@ -42,9 +42,11 @@ def queue_attributes(scope: Scope, logical: str) -> dict[str, str]:
 def make_topics(scope: Scope) -> None:
     """Make each topic and subscribe the queues that listen to it."""
     sns = scope.client("sns")
-    for logical in scope.resources.topics:
-        arn = sns.create_topic(Name=scope.names.name(logical))["TopicArn"]
-        scope.addresses[f"topic:{logical}"] = arn
+    for logical, topic in scope.resources.topics.items():
+        if not topic.family:
+            sns.create_topic(Name=scope.names.name(logical))
+        address = topic_address(scope.resources, logical, scope.names)
+        scope.addresses[f"topic:{logical}"] = address
     for subscription in scope.resources.subscriptions:
         sns.subscribe(
             TopicArn=scope.addresses[f"topic:{subscription.topic}"],

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from mailroom.domain.message import Credential, Mode, Server, ServerId, Tracking, Webhook
+from mailroom.domain.message import Credential, Mode, Server, ServerId, Tracking, Views, Webhook
 
 _SHORTEST = {4: 8, 6: 16}  # a network larger than that is a typing mistake, not a customer
 
@@ -102,6 +102,7 @@ def dump_webhook(webhook: Webhook) -> str:
             "events": sorted(webhook.events),
             "enabled": webhook.enabled,
             "sign": webhook.sign,
+            "views": webhook.views,
         }
     )
 
@@ -115,4 +116,5 @@ def load_webhook(id_: str, server: ServerId, stored: dict[str, Any]) -> Webhook:
         events=frozenset(stored["events"]),
         enabled=stored["enabled"],
         sign=stored.get("sign", True),
+        views=Views(stored.get("views", "all")),
     )

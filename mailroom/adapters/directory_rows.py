@@ -16,6 +16,7 @@ from mailroom.adapters.directory_json import (
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow
 from mailroom.domain.message import Credential, Server, Webhook
+from mailroom.domain.webhook_target import check_webhook
 
 
 class DirectoryRows:
@@ -26,8 +27,16 @@ class DirectoryRows:
         self._keyring = keyring
 
     def put_server(self, server: Server) -> None:
-        """Write a server."""
+        """Write a server, and its place in the list the tracking function reads.
+
+        In an order in which a crash between the two leaves a server more private, never less.
+        """
+        private = self._rows("platform", "private")
+        if server.privacy:
+            private.update(actions=[self._rows.servers.add({server.id})])
         self._put(f"server#{server.id}", "-", dump_server(server))
+        if not server.privacy:
+            private.update(actions=[self._rows.servers.delete({server.id})])
 
     def put_credential(self, credential: Credential, secret: str) -> None:
         """Write a credential; only the hash of `secret` is stored.
@@ -80,8 +89,21 @@ class DirectoryRows:
         self._put(f"domain#{name.lower()}", owner, json.dumps(stored), wrapped)
 
     def put_webhook(self, webhook: Webhook) -> None:
-        """Write a webhook."""
+        """Write a webhook.
+
+        Raises ValueError for a URL nothing may call and for an event there is not.
+        """
+        check_webhook(webhook)
         self._put(f"server#{webhook.server}", f"webhook#{webhook.id}", dump_webhook(webhook))
+
+    def put_organisation_webhook(self, organisation: str, webhook: Webhook) -> None:
+        """Write a webhook that hears of all servers of an organisation; its `server` is ignored.
+
+        Raises ValueError as `put_webhook` does.
+        """
+        check_webhook(webhook)
+        place = f"organisation#{organisation}", f"webhook#{webhook.id}"
+        self._put(*place, dump_webhook(webhook))
 
     def put_key(
         self, purpose: str, kid: str, secret: bytes, *, created_at: float, public: str = ""

@@ -96,8 +96,8 @@ class DynamoDirectory:
         return self._cached((pk, owner), lambda: self._read_domain(pk, owner))
 
     def webhooks(self, server: ServerId) -> Sequence[Webhook]:
-        """See Directory.webhooks."""
-        return self._cached(("webhooks", server), lambda: self._read_webhooks(server))
+        """See Directory.webhooks. Those of the organisation hear of each of its servers."""
+        return self._cached(("webhooks", server), lambda: self._webhooks(server))
 
     def keys(self, purpose: str) -> Mapping[str, PlatformKey]:
         """Return the platform's keys of one purpose by key id, newest last."""
@@ -114,6 +114,16 @@ class DynamoDirectory:
         """Return whose tracking is switched off, at most 60 seconds old."""
         return self._cached(("blocklist",), self._read_block_list)
 
+    def private_servers(self) -> frozenset[str]:
+        """Return the servers with the privacy setting, at most 60 seconds old."""
+        return self._cached(("private",), self._read_private)
+
+    def _read_private(self) -> frozenset[str]:
+        try:
+            return frozenset(self._rows.get("platform", "private").servers or ())
+        except self._rows.DoesNotExist:
+            return frozenset()
+
     def _read_domain(self, pk: str, owner: str) -> Domain | None:
         try:
             row = self._rows.get(pk, owner)
@@ -129,10 +139,17 @@ class DynamoDirectory:
             return_path_ok=stored["return_path_ok"],
         )
 
-    def _read_webhooks(self, server: ServerId) -> Sequence[Webhook]:
-        rows = self._rows.query(f"server#{server}", self._rows.sk.startswith("webhook#"))
-        found = [(row.sk.removeprefix("webhook#"), json.loads(row.json)) for row in rows]
-        return [load_webhook(id_, server, stored) for id_, stored in found if stored["enabled"]]
+    def _webhooks(self, server: ServerId) -> Sequence[Webhook]:
+        own = self._read_webhooks(f"server#{server}")
+        known = self.server(server)
+        if known is not None:
+            owner = f"organisation#{known.organisation}"
+            own = [*own, *self._cached(("webhooks", owner), lambda: self._read_webhooks(owner))]
+        return [load_webhook(id_, server, stored) for id_, stored in own if stored["enabled"]]
+
+    def _read_webhooks(self, owner: str) -> Sequence[tuple[str, dict[str, Any]]]:
+        rows = self._rows.query(owner, self._rows.sk.startswith("webhook#"))
+        return [(row.sk.removeprefix("webhook#"), json.loads(row.json)) for row in rows]
 
     def _read_network(self, address: str) -> Credential | None:
         keys = [(pk, "-") for pk in networks_of(address)]

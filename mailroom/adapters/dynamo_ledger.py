@@ -198,6 +198,11 @@ class DynamoDueWork:
             row.claim.remove(),
             row.until.remove(),
         ]
+        if after.manual != before.manual:
+            actions.append(row.manual.set(after.manual))
+        if after.expires_at != before.expires_at:
+            ttl = int(after.expires_at) + RETENTION_SECONDS
+            actions += [row.exp.set(_ms(after.expires_at)), row.ttl.set(ttl)]
         if after.due_at is None:
             actions += [row.due_at.remove(), row.due_shard.remove()]
         else:

@@ -10,23 +10,22 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from time import monotonic
-from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from mailroom.domain.destination import is_reachable
+from mailroom.domain.webhook_target import Target, UnfitTargetError, parse_target
 from mailroom.ports import Answer
 
-TIMEOUT = 5.0  # seconds for the whole call after the name is resolved, as in Postal
-MAX_ANSWER = 2048  # octets of the answer that are read and kept
+TIMEOUT = 10.0  # seconds for the whole call, the name's resolution included
+CONNECT_TIMEOUT = 5.0  # seconds, once for the resolution and once for the connection
+MAX_READ = 65_536  # octets of the answer that are read
+MAX_ANSWER = 4_096  # octets of the answer that are kept
 _MAX_ADDRESSES = 2  # of a name, tried one after the other
-_PATH_SAFE = "!$%&'()*+,/:;=?@[]~|"
+_MAX_HEADER = 64
 
 Resolve = Callable[[str, int], Sequence[str]]
-
-
-class _UnfitUrlError(ValueError):
-    """The URL cannot be called; the message is for the tenant."""
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
@@ -54,47 +53,60 @@ class HttpEndpoint:
     def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
         """See Endpoint.post. A redirect is an answer like any other; it is not followed."""
         try:
-            target = _target(url)
+            target = parse_target(url)
             return self._post(target, body, {**_authorization(target), **headers})
-        except _UnfitUrlError as error:
+        except UnfitTargetError as error:
             return Answer(0, problem=str(error))
         except (TimeoutError, ssl.SSLError, OSError) as error:
             return Answer(0, problem=_spoken(error))
         except (http.client.HTTPException, ValueError):
             return Answer(0, problem="the answer was not HTTP")
 
-    def _post(self, target: SplitResult, body: bytes, headers: dict[str, str]) -> Answer:
-        host, port = _host(target), _port(target)
-        addresses = self._checked(host, port)
+    def _post(self, target: Target, body: bytes, headers: dict[str, str]) -> Answer:
         deadline = monotonic() + self._timeout
-        connection = _connection(target.scheme, host, port)
-        peer = self._connected(addresses, port, deadline)
+        addresses = self._checked(target.host, target.port)
+        connection = _connection(target)
+        peer = self._connected(addresses, target.port, deadline)
         try:
             if target.scheme == "https":
                 # No handshake yet: the deadline must be able to cut it short too.
                 peer = self._tls.wrap_socket(
-                    peer, server_hostname=host, do_handshake_on_connect=False
+                    peer, server_hostname=target.host, do_handshake_on_connect=False
                 )
             connection.sock = peer
             with _cut_off(peer, deadline):
-                return _exchanged(connection, _path(target), body, headers)
+                return _exchanged(connection, target.path, body, headers)
         finally:
             connection.close()
             peer.close()
 
     def _checked(self, host: str, port: int) -> Sequence[str]:
         try:
-            addresses = self._resolve(host, port)
+            addresses = self._resolve_in_time(host, port)
         except (OSError, UnicodeError):
-            raise _UnfitUrlError("the host name does not resolve") from None
+            raise UnfitTargetError("the host name does not resolve") from None
         reachable = [a for a in addresses if is_reachable(a, self._networks)]
         if not reachable:
-            raise _UnfitUrlError("the host is not on the public internet")
+            raise UnfitTargetError("the host is not on the public internet")
         return reachable[:_MAX_ADDRESSES]
 
+    def _resolve_in_time(self, host: str, port: int) -> Sequence[str]:
+        """Resolve within the time for a connection: the system's resolver knows no limit."""
+        found: Future[Sequence[str]] = Future()
+
+        def resolve() -> None:
+            try:
+                found.set_result(self._resolve(host, port))
+            except Exception as error:  # noqa: BLE001  # it belongs to whoever waits
+                found.set_exception(error)
+
+        threading.Thread(target=resolve, daemon=True).start()
+        return found.result(min(CONNECT_TIMEOUT, self._timeout))
+
     def _connected(self, addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
+        connected_by = min(deadline, monotonic() + CONNECT_TIMEOUT)
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            share = max(0.1, (deadline - monotonic()) / left)
+            share = max(0.1, (connected_by - monotonic()) / left)
             try:
                 return socket.create_connection((address, port), timeout=share)
             except OSError:
@@ -103,10 +115,11 @@ class HttpEndpoint:
         raise OSError("no address")
 
 
-def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection:
+def _connection(target: Target) -> http.client.HTTPConnection:
     # Only used for the Host header's default port here; the socket is always ours.
-    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    return kind(host, port)
+    secure = target.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    return kind(target.host, target.port)
 
 
 def _exchanged(
@@ -116,7 +129,9 @@ def _exchanged(
         connection.sock.do_handshake()
     connection.request("POST", path, body, {**headers, "Connection": "close"})
     with connection.getresponse() as answer:
-        return Answer(answer.status, answer.read(MAX_ANSWER).decode("utf-8", "replace"))
+        text = answer.read(MAX_READ)[:MAX_ANSWER].decode("utf-8", "replace")
+        retry_after = (answer.headers.get("Retry-After") or "")[:_MAX_HEADER]
+        return Answer(answer.status, text, retry_after=retry_after)
 
 
 @contextmanager
@@ -147,38 +162,10 @@ def _cut_off(peer: socket.socket, deadline: float) -> Iterator[None]:
         raise TimeoutError
 
 
-def _target(url: str) -> SplitResult:
-    try:
-        target = urlsplit(url)
-        fit = target.scheme in ("http", "https") and target.hostname and target.port != 0
-    except ValueError:
-        fit = False
-    if not fit or any(c <= " " or c == "\x7f" for c in url):
-        raise _UnfitUrlError("the URL is not an http or https URL")
-    return target
-
-
-def _host(target: SplitResult) -> str:
-    name = (target.hostname or "").removesuffix(".")
-    try:
-        return name if name.isascii() else name.encode("idna").decode("ascii")
-    except UnicodeError:
-        raise _UnfitUrlError("the host name is malformed") from None
-
-
-def _port(target: SplitResult) -> int:
-    return target.port or (443 if target.scheme == "https" else 80)
-
-
-def _path(target: SplitResult) -> str:
-    query = f"?{target.query}" if target.query else ""
-    return quote((target.path or "/") + query, safe=_PATH_SAFE)
-
-
-def _authorization(target: SplitResult) -> dict[str, str]:
-    if target.username is None:
+def _authorization(target: Target) -> dict[str, str]:
+    if target.user is None:
         return {}
-    pair = f"{unquote(target.username)}:{unquote(target.password or '')}"
+    pair = f"{target.user}:{target.password}"
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 

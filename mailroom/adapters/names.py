@@ -24,6 +24,11 @@ def delivery_sk(index: int) -> str:
     return f"d#{index:04d}"
 
 
+def first_view_sk(index: int) -> str:
+    """Sort key of the ids of a delivery's first open and click."""
+    return f"u#{index:04d}"
+
+
 def history_prefix(index: int) -> str:
     """What the sort keys of a delivery's history begin with."""
     return f"{HISTORY}{index:04d}#"

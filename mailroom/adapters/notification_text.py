@@ -13,7 +13,7 @@ def dump_notification(notification: Notification) -> str:
 
 
 def load_notification(body: str) -> Notification:
-    """Read what `dump_notification` wrote.
+    """Read what `dump_notification` wrote; what an older writer did not know has its default.
 
     Raises ValueError, KeyError or TypeError for anything else.
     """
@@ -30,4 +30,7 @@ def load_notification(body: str) -> Notification:
         attempt=int(stored["attempt"]),
         first_at=float(stored["first_at"]),
         not_before=float(stored["not_before"]),
+        sign=bool(stored.get("sign", True)),
+        waits=int(stored.get("waits", 0)),
+        replay=bool(stored.get("replay", False)),
     )

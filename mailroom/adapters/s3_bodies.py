@@ -4,6 +4,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+# Without the right to list a bucket S3 says that access is denied to what is not there.
+_GONE = frozenset({"NoSuchKey", "404", "AccessDenied", "403"})
+
 
 class S3Bodies:
     """Raw messages in one bucket; lifecycle rules by key prefix delete them."""
@@ -21,7 +24,7 @@ class S3Bodies:
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if error.response["Error"]["Code"] in _GONE:
                 raise KeyError(key) from error
             raise
         body: bytes = answer["Body"].read()

@@ -8,7 +8,13 @@ own unit).
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pynamodb.attributes import BinaryAttribute, BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import (
+    BinaryAttribute,
+    BooleanAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
@@ -74,6 +80,16 @@ class HistoryRow(Row):
     event = UnicodeAttribute()
 
 
+class FirstViewRow(Row):
+    """`<server>#<number>` / `u#<index>`: ids of a delivery's first open and click, of anybody and
+    of a person. It has no `event`, so nothing is published when it changes."""
+
+    opened = UnicodeAttribute(null=True, attr_name="o")
+    opened_human = UnicodeAttribute(null=True, attr_name="oh")
+    clicked = UnicodeAttribute(null=True, attr_name="c")
+    clicked_human = UnicodeAttribute(null=True, attr_name="ch")
+
+
 class WatchRow(Row):
     """`<shard>` / `<ms>#<server>#<number>`: look at this submission then."""
 
@@ -91,6 +107,16 @@ class NotificationRow(Row):
     problem = UnicodeAttribute(default="")
     payload = UnicodeAttribute()
     again = BooleanAttribute()
+    replay = BooleanAttribute(null=True)
+    cut = BooleanAttribute(null=True)
+    sec = NumberAttribute(null=True)
+
+
+class GateRow(Row):
+    """`gate#<endpoint>` / `-` beside the notifications: an endpoint in trouble (`breaker.py`)."""
+
+    gate = UnicodeAttribute()
+    ver = NumberAttribute()
 
 
 class DirectoryRow(Row):
@@ -98,10 +124,18 @@ class DirectoryRow(Row):
 
     json = UnicodeAttribute()
     wrapped = BinaryAttribute(null=True, legacy_encoding=False)
+    servers = UnicodeSetAttribute(null=True)  # of `platform` / `private` alone
 
 
 class CounterRow(Row):
     """`<server>#<hour>#<shard>` / `hour`: approximate counts; attributes are made by `add`."""
+
+
+class LimitRow(Row):
+    """`limit#<server>` / `limit`: the ring of a send limit as JSON, and the ring's version."""
+
+    ver = NumberAttribute()
+    ring = UnicodeAttribute()
 
 
 class DueIndex(GlobalSecondaryIndex[DeliveryRow]):  # type: ignore[no-untyped-call]  # pynamodb

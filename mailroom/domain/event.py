@@ -50,7 +50,9 @@ class ViewFacts:
     """What one open or click showed; `url` is empty for an open.
 
     `network` is the address cut to its network (IPv4 /24, IPv6 /48). `verdict` says who looked
-    (`visit.py`), decided by rule set number `rules`; "" and 0 before anybody has judged.
+    (`visit.py`), decided by rule set number `rules`; "" and 0 before anybody has judged. `ahead`
+    says that the request called itself a prefetch. A privacy server leaves `ip_address` empty and
+    of the user agent its family.
     """
 
     ip_address: str
@@ -59,6 +61,7 @@ class ViewFacts:
     network: str = ""
     verdict: str = ""
     rules: int = 0
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

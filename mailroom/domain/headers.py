@@ -5,7 +5,7 @@ rendering need only names, raw values and where they stand.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.header import decode_header, make_header
@@ -79,6 +79,17 @@ def fields(block: bytes) -> Iterator[Field]:
         value = _FOLD.sub(b"", found[2]).strip(b" \t\r\n")
         yield Field(found[1].decode("ascii").lower(), value, at, found.end())
         at = found.end()
+
+
+def passes_through(header: Iterable[Field], host: str) -> int:
+    """Count the Received fields that `host` wrote (`by HOST`, RFC 5321 section 4.4)."""
+    wanted = ["by", host.lower()]
+    words = (
+        field.value.decode("latin-1").lower().replace(";", " ").split()
+        for field in header
+        if field.name == "received"
+    )
+    return sum(any(each[i : i + 2] == wanted for i in range(len(each))) for each in words)
 
 
 def problem_with(raw: bytes) -> str | None:

@@ -194,9 +194,19 @@ class Credential:
     cram: bool = False
 
 
+class Views(StrEnum):
+    """Whose opens and clicks a webhook hears of. Values are stored; never rename them."""
+
+    ALL = "all"
+    HUMAN = "human"  # only those judged to be a person's
+
+
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """An endpoint of a server. Empty `events` means all."""
+    """An endpoint of a server: a URL, or the ARN of its organisation's own topic.
+
+    Empty `events` means all.
+    """
 
     id: str
     server: ServerId
@@ -204,3 +214,4 @@ class Webhook:
     events: frozenset[str] = frozenset()
     enabled: bool = True
     sign: bool = True
+    views: Views = Views.ALL

@@ -4,11 +4,12 @@ Shared by the v1 API and the webhooks. Field names, status names and event names
 clients compare them as strings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from zlib import crc32
 
 from mailroom.domain.event import Event, EventType
+from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery, Submission
 
 STATUS: Mapping[EventType, str] = {
@@ -19,6 +20,16 @@ STATUS: Mapping[EventType, str] = {
     EventType.EXPIRED: "HardFail",
     EventType.HELD: "Held",
     EventType.CANCELLED: "HoldCancelled",
+}
+
+_STATES: Mapping[State, str] = {
+    State.QUEUED: "Pending",
+    State.DEFERRED: "SoftFail",
+    State.SENT: "Sent",
+    State.EXPIRED: "HardFail",
+    State.UNCERTAIN: "HardFail",
+    State.HELD: "Held",
+    State.CANCELLED: "HoldCancelled",
 }
 
 _FAILED = "MessageDeliveryFailed"
@@ -32,6 +43,18 @@ _EVENTS: Mapping[EventType, str] = {
     EventType.CLICKED: "MessageLinkClicked",
     EventType.OPENED: "MessageLoaded",
 }
+
+
+# Every name a webhook may choose, those of Postal that cannot be chosen there included.
+WEBHOOK_EVENTS = frozenset(
+    {
+        *_EVENTS.values(),
+        "MessageBounced",
+        "DomainDNSError",
+        "SendLimitApproaching",
+        "SendLimitExceeded",
+    }
+)
 
 
 def webhook_event(type_: EventType, *, final: bool) -> str | None:
@@ -50,6 +73,16 @@ def status_word(type_: EventType, *, final: bool) -> str:
     if type_ is EventType.UNCERTAIN and final:
         return "HardFail"
     return STATUS[type_]
+
+
+def message_status(state: State, told: Collection[EventType]) -> str:
+    """Return Postal's status of a message; `told` holds the types of its events so far."""
+    if state is State.BOUNCED:
+        return "Bounced" if EventType.SENT in told else "HardFail"  # a report came after the 250
+    if state is State.ATTEMPTING:
+        tried = EventType.DEFERRED in told or EventType.UNCERTAIN in told
+        return "SoftFail" if tried else "Pending"
+    return _STATES[state]
 
 
 def message_object(submission: Submission, delivery: Delivery, token: str) -> dict[str, Any]:

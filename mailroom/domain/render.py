@@ -14,6 +14,7 @@ from mailroom.domain.mime import rewrite_message
 from mailroom.domain.tracking_token import TrackingKey, click_token, open_token
 
 PLATFORM = "mailroom"
+_DROPPED = frozenset({"bcc", "x-postal-msgid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,21 @@ def render(
     token: str,
     tracking_key: TrackingKey,
     host: str,
+    resent_sender: str = "",
 ) -> Rendered:
     """Return the copy of `raw` (CRLF) for delivery `key`.
 
     `token` is Postal's 16-character message token; `host` names the right side of a Message-ID
-    that the author left out (RFC 6409 section 8.3).
+    that the author left out (RFC 6409 section 8.3). `resent_sender` is the return path for the
+    Resent-Sender field that Postal adds; empty adds none.
     """
     link, pixel = _trackers(server, key, tracking_key)
-    rewritten = rewrite_message(_without_bcc(raw), link=link, pixel=pixel)
+    rewritten = rewrite_message(_without_dropped(raw), link=link, pixel=pixel)
     block, _ = headers.split(rewritten.raw)
     present = {field.name for field in headers.fields(block)}
     added = _added_headers(submission, key, server, token, host, present)
+    if resent_sender:
+        added = f"Resent-Sender: {resent_sender}\r\n".encode("ascii") + added
     return Rendered(
         added + rewritten.raw, rewritten.links, rewritten.pixels, rewritten.untracked_long
     )
@@ -67,10 +72,14 @@ def _trackers(
     return (link if tracking.clicks else None), (f"{base}/o/{seen}" if tracking.opens else None)
 
 
-def _without_bcc(raw: bytes) -> bytes:
-    """Drop Bcc fields: RFC 5322 section 3.6.3 leaves that to whoever submits; people forget."""
+def _without_dropped(raw: bytes) -> bytes:
+    """Drop Bcc fields, and message tokens that are not ours.
+
+    RFC 5322 section 3.6.3 leaves Bcc to whoever submits; people forget. A token of the author's
+    (mail sent through two installations, or a forgery) would name another message in reports.
+    """
     block, rest = headers.split(raw)
-    spans = [(f.start, f.end) for f in headers.fields(block) if f.name == "bcc"]
+    spans = [(f.start, f.end) for f in headers.fields(block) if f.name in _DROPPED]
     if not spans:
         return raw
     for start, end in reversed(spans):

@@ -15,6 +15,7 @@ class Phase(StrEnum):
     BANNER = "banner"
     EHLO = "EHLO"
     STARTTLS = "STARTTLS"
+    AUTH = "AUTH"  # our login at a relay: never the recipient's fault
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"

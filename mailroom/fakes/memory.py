@@ -149,6 +149,8 @@ class MemoryLedger:
             claim=None,
             claim_until=None,
             due_at=after.due_at,
+            manual=after.manual,
+            expires_at=_ms(after.expires_at),
         )
         self.outbox[before.key] = event
         return True
@@ -181,6 +183,7 @@ class MemoryDirectory:
         self._credentials: dict[tuple[str, str], Credential] = {}
         self._domains: dict[tuple[str, str], Domain] = {}
         self._webhooks: list[Webhook] = []
+        self._organisation_webhooks: list[tuple[str, Webhook]] = []
         self._networks: dict[str, Credential] = {}
         self._cram: dict[str, list[tuple[Credential, str]]] = {}
         self._keys: dict[str, dict[str, MemoryKey]] = {}
@@ -208,6 +211,10 @@ class MemoryDirectory:
     def add_webhook(self, webhook: Webhook) -> None:
         """Add a webhook."""
         self._webhooks.append(webhook)
+
+    def add_organisation_webhook(self, organisation: str, webhook: Webhook) -> None:
+        """Add a webhook that hears of all servers of an organisation."""
+        self._organisation_webhooks.append((organisation, webhook))
 
     def add_key(self, purpose: str, key: MemoryKey) -> None:
         """Add one of the platform's own keys."""
@@ -244,7 +251,14 @@ class MemoryDirectory:
 
     def webhooks(self, server: ServerId) -> Sequence[Webhook]:
         """See Directory.webhooks."""
-        return [hook for hook in self._webhooks if hook.server == server and hook.enabled]
+        known = self._servers.get(server)
+        shared = [
+            replace(hook, server=server)
+            for owner, hook in self._organisation_webhooks
+            if known is not None and owner == known.organisation
+        ]
+        own = [hook for hook in self._webhooks if hook.server == server]
+        return [hook for hook in [*own, *shared] if hook.enabled]
 
     def keys(self, purpose: str) -> dict[str, MemoryKey]:
         """Return the platform's keys of one purpose by key id, newest last."""

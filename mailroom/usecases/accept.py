@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mailroom.domain.address import Address
 from mailroom.domain.authorship import authors, signing_domain
-from mailroom.domain.headers import Field, fields, problem_with, split
+from mailroom.domain.headers import Field, fields, passes_through, problem_with, split
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import (
     BodyRef,
@@ -26,6 +26,7 @@ from mailroom.domain.message import (
 from mailroom.errors import (
     HandOverError,
     InvalidRequestError,
+    MailLoopError,
     MessageTooLargeError,
     NumberTakenError,
     ServerSuspendedError,
@@ -35,6 +36,7 @@ from mailroom.ports import Bodies, Chance, Clock, Directory, Lane, Ledger
 
 MAX_ACCEPTED_RECIPIENTS = 150
 INLINE_OCTETS = 3 * 1024  # a body that compresses to this rides in the submission item
+MAX_PASSES = 4  # Received fields by our host, ours of this time included; Postal's number
 WATCH_SECONDS = 120.0  # when somebody looks whether the first hand-over happened
 LIFETIME_SECONDS = 48 * 3600.0
 _DRAWS = 5
@@ -53,6 +55,8 @@ class Parcel:
     tag: str | None = None
     bounce: bool = False
     received_with_ssl: bool | None = None
+    utf8: bool = False  # MAIL said SMTPUTF8
+    dsn: str = ""  # as `dsn_request.dump` writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +82,29 @@ class AcceptPorts:
     max_message_size: int
     body_key: Callable[[Server, int, int], str]  # server, number, 8 random bits
     delay_divisor: float = 1.0
+    host_name: str = ""  # ours in Received, to see mail that goes in circles; "" does not look
 
 
 def accept(parcel: Parcel, ports: AcceptPorts) -> Accepted:
     """Make `parcel` ours to deliver; when this returns, it is.
 
     Raises ServerSuspendedError, MessageTooLargeError, InvalidRequestError (no or too many
-    recipients, an unfit header) and UnauthenticatedFromAddressError; nothing is stored then.
+    recipients, an unfit header), MailLoopError and UnauthenticatedFromAddressError; nothing is
+    stored then.
     """
-    header = _examined(parcel, ports.max_message_size)
+    header = _examined(parcel, ports)
     domain = signing_domain(
         header,
         lambda name: ports.directory.sending_domain(parcel.server, name) is not None,
+        allow_sender=parcel.server.allow_sender,
     )
     if domain is None:
         raise UnauthenticatedFromAddressError("the From address is not at a verified domain")
     return _store(parcel, header, domain, ports)
 
 
-def _examined(parcel: Parcel, max_size: int) -> Sequence[Field]:
+def _examined(parcel: Parcel, ports: AcceptPorts) -> Sequence[Field]:
+    max_size = ports.max_message_size
     if parcel.server.suspended:
         raise ServerSuspendedError("the mail server is suspended")
     if len(parcel.raw) > max_size:
@@ -108,7 +116,10 @@ def _examined(parcel: Parcel, max_size: int) -> Sequence[Field]:
     problem = problem_with(parcel.raw)
     if problem:
         raise InvalidRequestError(problem)
-    return list(fields(split(parcel.raw)[0]))
+    header = list(fields(split(parcel.raw)[0]))
+    if ports.host_name and passes_through(header, ports.host_name) > MAX_PASSES:
+        raise MailLoopError("the message has been here too often")
+    return header
 
 
 def _store(parcel: Parcel, header: Sequence[Field], domain: str, ports: AcceptPorts) -> Accepted:
@@ -133,6 +144,9 @@ def _store(parcel: Parcel, header: Sequence[Field], domain: str, ports: AcceptPo
         body=_body(parcel, number, ports),
         credential=parcel.credential.id,
         received_with_ssl=parcel.received_with_ssl,
+        hold=parcel.credential.hold,
+        utf8=_needs_utf8(parcel),
+        dsn=parcel.dsn,
     )
     ports.ledger.commit(submission)
     return Accepted(submission, deliveries, _hand_over(deliveries, ports.lane))
@@ -181,6 +195,13 @@ def _hand_over(deliveries: Sequence[Delivery], lane: Lane) -> bool:
     except HandOverError:
         return False
     return True
+
+
+def _needs_utf8(parcel: Parcel) -> bool:
+    """Say whether a receiver must offer SMTPUTF8. Some clients ask for it whatever they send, and
+    a plain message must not fail for that."""
+    plain = parcel.raw.isascii() and all(str(each).isascii() for each in parcel.recipients)
+    return parcel.utf8 and not plain
 
 
 def _value(header: Sequence[Field], name: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from mailroom.domain.event import Event
-from mailroom.domain.message import EPOCH, DeliveryKey, Webhook
+from mailroom.domain.message import EPOCH, DeliveryKey, Views, Webhook
 from mailroom.domain.postal_words import delivery_entry, message_object, webhook_event
 from mailroom.domain.token import message_token
+from mailroom.domain.visit_rules import Verdict
 from mailroom.ports import Clock, Directory, Json, Ledger, Notification
 
 _NAMESPACE = UUID("5b0a4c52-2f0a-4b0e-9d0c-6d2f0a7e3c11")  # of our uuids and no others
@@ -47,7 +48,7 @@ def fan_out(event: Event, ports: FanOutPorts) -> Sequence[Notification]:
     wanting = [
         webhook
         for webhook in ports.directory.webhooks(event.key.server)
-        if not webhook.events or name in webhook.events
+        if _wants(webhook, name, event)
     ]
     if not wanting:
         return []
@@ -56,6 +57,13 @@ def fan_out(event: Event, ports: FanOutPorts) -> Sequence[Notification]:
         return []
     now = ports.clock.now()
     return [_notification(event, name, payload, webhook, now) for webhook in wanting]
+
+
+def _wants(webhook: Webhook, name: str, event: Event) -> bool:
+    if webhook.events and name not in webhook.events:
+        return False
+    machine = event.view is not None and event.view.verdict != Verdict.PERSON
+    return not (machine and webhook.views is Views.HUMAN)
 
 
 def _name(event: Event) -> str | None:
@@ -78,7 +86,9 @@ def _particulars(event: Event, secret: bytes) -> Json:
     if event.view is None:
         entry = delivery_entry(event)
         return {key: entry[key] for key in _ATTEMPT_KEYS}
-    seen = {"ip_address": event.view.ip_address, "user_agent": event.view.user_agent}
+    seen: Json = {"ip_address": event.view.ip_address, "user_agent": event.view.user_agent}
+    # Postal tells of every hit, machines' too; what it has no key for says who it was.
+    seen |= {"verdict": event.view.verdict, "rules": event.view.rules}
     if not event.view.url:
         return seen
     return {"url": event.view.url, "token": _link_token(event, secret), **seen}
@@ -106,6 +116,7 @@ def _notification(
         body=json.dumps(envelope),
         attempt=0,
         first_at=now,
+        sign=webhook.sign,
     )
 
 

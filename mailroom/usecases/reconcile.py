@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from mailroom.domain.hold import end_hold
 from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.message import EPOCH, Delivery, DeliveryKey, ServerId, WakeUp
 from mailroom.domain.retry import RetryPolicy
@@ -120,6 +121,8 @@ def bring_due(keys: Iterable[DeliveryKey], *, now: float, ports: ReconcilePorts)
             _settled(delivery, expire(delivery, now=now), ports, done, "expired")
         elif delivery.state is State.ATTEMPTING:
             _bring_claimed(delivery, now, ports, done)
+        elif delivery.state is State.HELD:
+            _bring_held(delivery, now, ports, done)
         elif delivery.state in CLAIMABLE:
             # Rounded up, or the wake-up would come before the time it is for.
             delay = math.ceil(max(0.0, delivery.due_at - now))
@@ -139,6 +142,13 @@ def _wake_due(
     later = now + delay + ports.shortened(GRACE_SECONDS, least=5.0)
     for delivery in deliveries:
         ports.work.postpone(delivery, later)
+
+
+def _bring_held(delivery: Delivery, now: float, ports: ReconcilePorts, done: Counter[str]) -> None:
+    if delivery.due_at is not None and delivery.due_at <= now:
+        _settled(delivery, end_hold(delivery, now=now), ports, done, "holds_ended")
+    else:
+        done["held"] += 1  # a tick looks ahead; a hold does not end before its time
 
 
 def _bring_claimed(

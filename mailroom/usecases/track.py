@@ -1,6 +1,8 @@
 """Answer for a tracking token: where the link leads, and the event that it was followed.
 
-Nothing is read per request: the token carries its meaning and its proof.
+Nothing is read per request: the token carries its meaning and its proof. Nothing leaves this
+process either that the server's privacy setting keeps back: the verdict is made and the address
+cut before the event is published.
 """
 
 import unicodedata
@@ -17,6 +19,7 @@ from mailroom.domain.tracking_token import (
     read_token,
     redirect_location,
 )
+from mailroom.domain.visit import accepted_at, judged, network_of, reduced
 from mailroom.errors import HandOverError
 from mailroom.ports import Chance, Clock, Facts
 
@@ -25,20 +28,22 @@ MAX_USER_AGENT = 500
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What tokens are judged by: the keys, and whose tracking is switched off."""
+    """What requests are judged by: the keys, whose tracking is switched off, whose is private."""
 
     keys: Mapping[str, TrackingKey]
     servers: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    private: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who asks. `counts` is False for HEAD and prefetch: nobody has looked yet."""
+    """Who asks. `head`: with HEAD, which is no hit; `ahead`: the request says it is a prefetch."""
 
     ip_address: str
     user_agent: str
-    counts: bool = True
+    head: bool = False
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ def track_click(token: str, visit: Visit, ports: TrackPorts) -> Followed | None:
     location = redirect_location(found.url)
     if _is_blocked(location, trust.hosts):
         return None
-    return _followed(EventType.CLICKED, found, location, visit, ports)
+    return _followed(found, location, visit, trust, ports)
 
 
 def track_open(token: str, visit: Visit, ports: TrackPorts) -> Followed | None:
@@ -81,28 +86,42 @@ def track_open(token: str, visit: Visit, ports: TrackPorts) -> Followed | None:
     found = read_token(token, trust.keys)
     if not isinstance(found, Opened) or found.server in trust.servers:
         return None
-    return _followed(EventType.OPENED, found, "", visit, ports)
+    return _followed(found, "", visit, trust, ports)
 
 
 def _followed(
-    type_: EventType, found: Clicked | Opened, location: str, visit: Visit, ports: TrackPorts
+    found: Clicked | Opened, location: str, visit: Visit, trust: Trust, ports: TrackPorts
 ) -> Followed:
-    if not visit.counts:
+    if visit.head:
         return Followed(location, None)
-    key = DeliveryKey(found.server, found.number, found.index)
-    url = found.url if isinstance(found, Clicked) else ""
-    event = Event(
-        id=f"{key}/{type_}/{ports.chance.bits(96):024x}",
-        type=type_,
-        key=key,
-        at=round(ports.clock.now(), 3),
-        view=ViewFacts(visit.ip_address, visit.user_agent[:MAX_USER_AGENT], url),
-    )
+    event = _event(found, visit, trust, ports)
     try:
         ports.facts.publish([event])
     except HandOverError:
         return Followed(location, event, lost=True)
     return Followed(location, event)
+
+
+def _event(found: Clicked | Opened, visit: Visit, trust: Trust, ports: TrackPorts) -> Event:
+    """Return the judged event of a hit; the verdict sees what a private server does not keep."""
+    type_ = EventType.CLICKED if isinstance(found, Clicked) else EventType.OPENED
+    key = DeliveryKey(found.server, found.number, found.index)
+    seen = ViewFacts(
+        ip_address=visit.ip_address,
+        user_agent=visit.user_agent[:MAX_USER_AGENT],
+        url=found.url if isinstance(found, Clicked) else "",
+        network=network_of(visit.ip_address),
+        ahead=visit.ahead,
+    )
+    at = round(ports.clock.now(), 3)
+    view = judged(seen, age=at - accepted_at(key))
+    return Event(
+        id=f"{key}/{type_}/{ports.chance.bits(96):024x}",
+        type=type_,
+        key=key,
+        at=at,
+        view=reduced(view, privacy=key.server in trust.private),
+    )
 
 
 def _is_blocked(location: str, hosts: frozenset[str]) -> bool:

@@ -5,14 +5,16 @@ import json
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
-from egress.aws.deliveries import ClaimAsk, Deliveries
+from egress.aws.deliveries import ClaimAsk, Deliveries, LedgerError
 from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
 from mailroom.adapters.names import SHARDS, delivery_sk, mail_pk
 from mailroom.adapters.tables import WatchRow, bound, mail_tables
 from mailroom.domain.event import load_event
+from mailroom.domain.hold import Hold, put_on_hold, release
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission, WakeUp
 from mailroom.domain.outcome import classify_reply
@@ -132,6 +134,39 @@ async def test_a_submission_is_read_as_it_was_committed(both: Both, submission: 
     assert both.ledger.submission(SERVER, 77) == submission
 
 
+async def test_many_submissions_are_read_at_once_and_told_apart(both: Both) -> None:
+    for number in range(1, 150, 2):
+        both.ledger.commit(replace(WHOLE, number=number))
+    asked = [*range(150), *range(150)]  # each twice: its recipients come together
+    found = await asyncio.gather(*(both.deliveries.submission(SERVER, n) for n in asked))
+    assert [each and each.number for each in found] == [n if n % 2 else None for n in asked]
+
+
+class Throttled:
+    """A table that answers one key a call, and after `until` calls all of them."""
+
+    def __init__(self, until: int) -> None:
+        self.calls, self._until = 0, until
+
+    async def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        self.calls += 1
+        ((table, wanted),) = request["RequestItems"].items()
+        left = wanted["Keys"][1:] if self.calls < self._until else []
+        return {"Responses": {}, "UnprocessedKeys": {table: {"Keys": left}} if left else {}}
+
+
+async def test_what_a_busy_table_left_out_is_asked_for_again(both: Both) -> None:
+    assert both
+    table = Throttled(3)
+    deliveries = Deliveries(table, "mail")
+    found = await asyncio.gather(*(deliveries.submission(SERVER, n) for n in range(5)))
+    assert (found, table.calls) == ([None] * 5, 3)
+    deliveries = Deliveries(Throttled(99), "mail")
+    asked = (deliveries.submission(SERVER, n) for n in range(9))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(answer, LedgerError) for answer in answers)
+
+
 async def test_a_delivery_is_read_as_it_was_reserved(both: Both) -> None:
     rows = both.add(count=3)
     assert [await both.deliveries.get(row.key) for row in rows] == rows
@@ -240,6 +275,24 @@ async def test_what_is_deferred_is_in_the_due_index_until_it_is_settled(both: Bo
     assert await both.deliveries.settle("claim-2", sent.after, sent.event)
     assert both.due() == []
     assert both.now(row).due_at is None
+
+
+async def test_a_hold_and_its_release_mean_the_same_on_both_sides(both: Both) -> None:
+    (row,) = both.add()
+    held = put_on_hold(await both.claimed(row), Hold.DEVELOPMENT, now=NOW, seconds=60.0)
+    assert await both.deliveries.settle("claim-1", held.after, held.event)
+    assert both.now(row) == await both.deliveries.get(row.key) == held.after
+    assert await both.deliveries.claim(ask(held.after, "claim-2")) is None
+    assert both.due(60.0) == [row.key]
+    out = release(held.after, "ann", now=NOW + 9, lifetime=100.0, due_at=NOW + 20)
+    assert both.due_work.settle(held.after, out.after, out.event)
+    assert not both.due_work.settle(held.after, out.after, out.event)  # not twice
+    assert both.now(row) == await both.deliveries.get(row.key) == out.after
+    claimed = await both.claimed(out.after, "claim-3")
+    assert (claimed.manual, claimed.expires_at) == (True, NOW + 109)
+    deferred = verdict(claimed, BUSY)
+    assert await both.deliveries.settle("claim-3", deferred.after, deferred.event)
+    assert both.now(row).manual
 
 
 async def test_what_the_scheduler_postponed_the_host_still_claims(both: Both) -> None:

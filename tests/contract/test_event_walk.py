@@ -252,8 +252,8 @@ def test_a_verdict_becomes_history_and_a_signed_webhook_call(
         )
     )
     assert SignatureChecker(public).check(headers, body).verified
-    ((made, answer),) = mail_webhooks.wiring.notifications().history(SERVER, "w1")
-    assert (made.attempt, answer.status) == (1, 200)
+    (tried,) = mail_webhooks.wiring.notifications().page(SERVER, "w1", limit=5).tries
+    assert (tried.made.attempt, tried.answer.status) == (1, 200)
 
 
 def test_a_click_comes_out_of_the_topic(cloud, work):

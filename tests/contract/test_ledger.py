@@ -8,6 +8,7 @@ from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
 from mailroom.adapters.names import SHARDS, delivery_sk, mail_pk
 from mailroom.adapters.tables import WatchRow, bound, mail_tables
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
+from mailroom.domain.hold import Hold, cancel, put_on_hold, release
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import (
     BodyRef,
@@ -56,6 +57,26 @@ def ledger(ports):
 @pytest.fixture
 def due_work(ports):
     return ports[1]
+
+
+def test_a_release_changes_lifetime_and_mark_and_a_cancelled_hold_is_due_no_more(ports):
+    ledger, due_work, claim = ports
+    first, second = delivery(0), delivery(1)
+    ledger.reserve([first, second])
+    held = []
+    for row in (first, second):
+        claimed = replace(row, state=State.ATTEMPTING, claim="c", claim_until=NOW + 9)
+        claim(claimed)
+        done = put_on_hold(claimed, Hold.LIMIT, now=NOW, seconds=60.0)
+        assert due_work.settle(claimed, done.after, done.event)
+        held.append(done.after)
+    assert due_work.due(NOW + 61, 9) == [first.key, second.key]
+    out = release(held[0], "ann", now=NOW + 5, lifetime=5000.0, due_at=NOW + 10)
+    gone = cancel(held[1], "ann", now=NOW + 5)
+    assert due_work.settle(held[0], out.after, out.event)
+    assert due_work.settle(held[1], gone.after, gone.event)
+    assert [ledger.delivery(row.key) for row in (first, second)] == [out.after, gone.after]
+    assert due_work.due(NOW + 61, 9) == [first.key]
 
 
 def delivery(index=0, number=5, server=SERVER):

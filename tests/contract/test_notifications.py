@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from mailroom.adapters.dynamo_breaker import DynamoGates
 from mailroom.adapters.notification_text import load_notification
 from mailroom.adapters.queued_notifications import QueuedNotifications
 from mailroom.adapters.sns_facts import SnsFacts
-from mailroom.adapters.tables import NotificationRow, bound
+from mailroom.adapters.tables import GateRow, NotificationRow, bound
+from mailroom.domain.breaker import Gate, Place
 from mailroom.domain.event import AttemptFacts, Event, EventType, dump_event, load_event
 from mailroom.domain.message import DeliveryKey, ServerId
 from mailroom.errors import HandOverError
-from mailroom.fakes.memory import MemoryFacts
-from mailroom.fakes.notifying import MemoryNotifications
+from mailroom.fakes.memory import FixedClock, MemoryFacts
+from mailroom.fakes.notifying import MemoryGates, MemoryNotifications
 from mailroom.ports import Answer, Notification
 
 NAMES = ["memory", pytest.param("aws", marks=pytest.mark.emulator)]
@@ -119,23 +121,80 @@ def test_calls_too_large_for_one_batch_go_in_several(notifications):
 
 
 def test_history_keeps_every_try_newest_first(notifications):
-    first = Answer(500, "oops", "", will_retry=True)
+    first = Answer(500, "oops", "", will_retry=True, seconds=1.5)
     second = Answer(0, "", "the connection was refused")
     notifications.remember(CALL, at=100.0, answer=first)
-    notifications.remember(replace(CALL, attempt=2), at=220.0, answer=second)
+    notifications.remember(replace(CALL, attempt=2, replay=True), at=220.0, answer=second)
     notifications.remember(replace(CALL, webhook="w2"), at=150.0, answer=Answer(200))
-    found = notifications.history(SERVER, "w1")
-    assert [(made.attempt, answer) for made, answer in found] == [(2, second), (1, first)]
-    assert {(made.uuid, made.event, made.url, made.body) for made, _ in found} == {
+    page = notifications.page(SERVER, "w1", limit=10)
+    assert [(t.made.attempt, t.at, t.answer, t.made.replay) for t in page.tries] == [
+        (2, 220.0, second, True),
+        (1, 100.0, first, False),
+    ]
+    assert page.cursor == ""
+    assert {(t.made.uuid, t.made.event, t.made.url, t.made.body) for t in page.tries} == {
         (CALL.uuid, CALL.event, CALL.url, CALL.body)
     }
-    assert len(notifications.history(SERVER, "w1", limit=1)) == 1
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(notifications):
+    for n in range(7):
+        made = replace(CALL, uuid=f"u{n}")
+        notifications.remember(made, at=100.0 + n, answer=Answer(200))
+    found, cursor = [], ""
+    while True:
+        page = notifications.page(SERVER, "w1", limit=3, cursor=cursor)
+        found += [each.made.uuid for each in page.tries]
+        cursor = page.cursor
+        if not cursor:
+            break
+        # What is new comes before what was read already.
+        notifications.remember(replace(CALL, uuid="new"), at=900.0, answer=Answer(200))
+    assert [uuid for uuid in found if uuid != "new"] == [f"u{n}" for n in reversed(range(7))]
+
+
+@pytest.mark.parametrize("cursor", ["!", "x", "YWJj", "../..", "\u00e9"])
+def test_a_cursor_nobody_gave_is_refused(notifications, cursor):
+    with pytest.raises(ValueError, match="cursor"):
+        notifications.page(SERVER, "w1", limit=3, cursor=cursor)
+
+
+def test_one_call_is_found_by_its_uuid_newest_try_first(notifications):
+    for attempt in (1, 2):
+        made = replace(CALL, attempt=attempt)
+        notifications.remember(made, at=100.0 * attempt, answer=Answer(500))
+    notifications.remember(replace(CALL, uuid="u2"), at=300.0, answer=Answer(200))
+    found = notifications.find(SERVER, "w1", "u1")
+    assert (found.made.attempt, found.made.body, found.is_whole) == (2, CALL.body, True)
+    assert notifications.find(SERVER, "w1", "u3") is None
+    assert notifications.find(SERVER, "w2", "u1") is None
+    assert notifications.find(ServerId("klmnopqrst"), "w1", "u1") is None
+
+
+def test_a_time_is_read_from_its_beginning(notifications):
+    for n in range(5):
+        notifications.remember(replace(CALL, uuid=f"u{n}"), at=100.5 + n, answer=Answer(200))
+    found = notifications.since(SERVER, "w1", 102.5, limit=2)
+    assert [each.made.uuid for each in found] == ["u2", "u3"]
+
+
+@pytest.mark.emulator
+def test_bodies_are_kept_up_to_a_limit_and_without_secrets(session):
+    notifications = AwsNotifications(session)
+    long = replace(CALL, body="\u00fc" * 40_000)
+    answer = Answer(500, "Authorization: Bearer abcdefghijk\n" + "x" * 10_000)
+    notifications.remember(long, at=100.0, answer=answer)
+    (found,) = notifications.page(SERVER, "w1", limit=1).tries
+    assert len(found.made.body.encode()) == 65_536
+    assert not found.is_whole
+    assert "abcdefghijk" not in found.answer.body
+    assert len(found.answer.body) <= 4_096
 
 
 @pytest.mark.emulator
 def test_the_history_has_no_password_and_ages(session):
     notifications = AwsNotifications(session)
-    secret = replace(CALL, url="https://ann:hunter2@hook.example/")
+    secret = replace(CALL, url="https://ann:hunter2@hook.example/?token=hunter2&x=1")
     notifications.remember(secret, at=100.0, answer=Answer(200))
     (item,) = session.client("dynamodb").scan(TableName="notifications")["Items"]
     assert "hunter2" not in json.dumps(item, default=str)
@@ -214,3 +273,35 @@ def test_only_refused_entries_are_published_again():
 def test_an_entry_refused_again_and_again_is_a_refusal():
     with pytest.raises(HandOverError):
         SnsFacts(PartialSns(forever=True), "topic").publish([event_of(1)])
+
+
+@pytest.fixture(params=NAMES)
+def gates(request):
+    if request.param == "memory":
+        return MemoryGates()
+    AwsNotifications(request.getfixturevalue("session"))  # the table is theirs
+    return DynamoGates(bound(GateRow, "notifications"), FixedClock(NOW))
+
+
+NOW = 1_760_000_000.0
+GATE = Gate(2, NOW + 60.5, NOW + 90.25, NOW + 1, (Place("a1", NOW + 2.5), Place("b2", NOW + 3)))
+
+
+def test_an_endpoint_nobody_wrote_of_is_open(gates):
+    assert gates.read("s#w#1") == (Gate(), 0)
+
+
+def test_a_gate_comes_back_as_it_was_written(gates):
+    assert gates.swap("s#w#1", GATE, 0)
+    assert gates.read("s#w#1") == (GATE, 1)
+    assert gates.read("s#w#2") == (Gate(), 0)
+    assert gates.swap("s#w#1", Gate(), 1)
+    assert gates.read("s#w#1") == (Gate(), 2)
+
+
+def test_whoever_is_late_changes_nothing(gates):
+    assert gates.swap("s#w#1", GATE, 0)
+    assert not gates.swap("s#w#1", Gate(), 0)
+    assert not gates.swap("s#w#1", Gate(), 7)
+    assert not gates.swap("s#w#2", GATE, 3)
+    assert gates.read("s#w#1") == (GATE, 1)

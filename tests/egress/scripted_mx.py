@@ -35,6 +35,7 @@ class ScriptedMx:
     partial: list[bytes] = field(default_factory=list)  # lines of the message being received
     pipelined: bool = False  # a command came before the one ahead of it was answered
     connections: int = 0
+    over: int = 0  # connections that ended
     over_tls: int = 0
     port: int = 0
     writer: asyncio.StreamWriter | None = None
@@ -46,6 +47,13 @@ class ScriptedMx:
     def verbs(self) -> list[str]:
         return [line.split(b" ")[0].strip().decode("latin-1").upper() for line in self.commands]
 
+    async def quiet(self) -> None:
+        """Wait until every connection so far has ended."""
+        async with asyncio.timeout(5):
+            while self.over < self.connections:
+                self.ended.clear()
+                await self.ended.wait()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.writer = writer
@@ -55,6 +63,7 @@ class ScriptedMx:
             pass
         finally:
             writer.transport.abort()
+            self.over += 1
             self.ended.set()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +74,7 @@ class ScriptedMx:
             self.commands.append(line)
             verb = self.verbs()[-1]
             self.pipelined |= bool(reader._buffer)  # type: ignore[attr-defined]
-            reply = held + self._reply(verb)
+            reply = held + await self._answer(verb, reader, writer)
             if self.waits_for_data and verb in {"MAIL", "RCPT", "RSET"}:
                 held = reply
                 continue
@@ -79,6 +88,12 @@ class ScriptedMx:
                 self.messages.append(await self._message(reader))
                 if not await self._say(writer, self._reply("dot")):
                     return
+
+    async def _answer(
+        self, verb: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bytes:
+        """For hosts that need more than one line to make up their mind."""
+        return self._reply(verb)
 
     async def _message(self, reader: asyncio.StreamReader) -> bytes:
         self.partial = []
@@ -108,9 +123,11 @@ class ScriptedMx:
 
 
 @asynccontextmanager
-async def listening(mx: ScriptedMx) -> AsyncIterator[ScriptedMx]:
-    """Serve `mx` on a free port of 127.0.0.1."""
-    server = await asyncio.start_server(mx.serve, "127.0.0.1", 0, limit=4_000_000)
+async def listening(
+    mx: ScriptedMx, *, implicit: ssl.SSLContext | None = None, at: str = "127.0.0.1"
+) -> AsyncIterator[ScriptedMx]:
+    """Serve `mx` on a free port of `at`, with TLS from the start if `implicit` is given."""
+    server = await asyncio.start_server(mx.serve, at, 0, limit=4_000_000, ssl=implicit)
     mx.port = server.sockets[0].getsockname()[1]
     async with server:
         yield mx

@@ -3,18 +3,24 @@
 import asyncio
 import base64
 import gc
+import inspect
 import ssl
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import ip_network
 from itertools import count
-from typing import Self
+from typing import Self, cast
+
+import pytest
 
 from egress.core.smtp_limits import Limits
 from egress.submission.acceptance import Acceptance
 from egress.submission.auth import Accounts
+from egress.submission.brakes import LoginBrakes
 from egress.submission.limits import Admission, HeldOctets
 from egress.submission.office import Office
 from egress.submission.server import SubmissionServer
@@ -48,6 +54,8 @@ class Stand:
     parcels: list[Parcel] = field(default_factory=list)
     clients: "list[Client]" = field(default_factory=list)
     before_accept: Callable[[], None] = lambda: None
+    cram: bool = False
+    proxies: tuple[str, ...] = ()
     office: Office = field(init=False)
     server: SubmissionServer = field(init=False)
 
@@ -76,6 +84,7 @@ class Stand:
             self._chance,
             self.limits.message_size + 1024,
             lambda server, number, chance: f"{server.id}/{number}/{chance}",
+            host_name="smtp.mailroom.test",
         )
         accepted = accept(parcel, ports)
         self.parcels.append(parcel)
@@ -107,9 +116,12 @@ class Stand:
                 admission=Admission(self.limits),
                 held=held,
                 new_id=partial(next, map("s{}".format, ids)),
+                brakes=LoginBrakes(self.limits, time.monotonic),
+                new_nonce=(lambda: "nonce") if self.cram else None,
+                proxies=tuple(map(ip_network, self.proxies)),
             )
             self.server = SubmissionServer(self.office)
-            await self.server.start(["127.0.0.1"], [0])
+            await self.server.start(["127.0.0.1"], [0], [0])
             try:
                 yield self
             finally:
@@ -139,6 +151,16 @@ class Stand:
         assert "220" in await client.say("STARTTLS")
         await client.handshake()
         await client.say("EHLO app.test")
+        return client
+
+    async def tls_client(self) -> "Client":
+        """Connect where TLS comes first, and read the greeting inside it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        port = self.server.tls_ports[0]
+        client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=context))
+        self.clients.append(client)
+        assert (await client.reply()).startswith("220 smtp.mailroom.test ESMTP ")
         return client
 
     async def user(self) -> "Client":
@@ -204,6 +226,34 @@ class Client:
 
     def hang_up(self) -> None:
         self.writer.transport.abort()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that happens behind the socket."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.002)
+
+
+Walk = Callable[[], Coroutine[None, None, None]]
+
+
+def walks(names: dict[str, object]) -> list[Walk]:
+    """The tests of a module that can run on another event loop: its process uses uvloop."""
+    return [
+        cast("Walk", test)
+        for name, test in sorted(names.items())
+        if name.startswith("test_")
+        and inspect.iscoroutinefunction(test)
+        and not inspect.signature(test).parameters
+    ]
+
+
+def on_uvloop(walk: Walk) -> None:
+    """Run a test on uvloop, where there is one."""
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(walk())
 
 
 def plain(password: str, name: str = "anyone", authority: str = "") -> str:

@@ -10,15 +10,20 @@ import pytest
 from egress.core.mx import MxAnswer
 from egress.journal import Journal, JournalError
 from egress.sender.attempt import LAST_START, attempt, claim, dump_settlement
-from egress.sender.copies import Copy, NotCommittedError
+from egress.sender.copies import Copy, NotCommittedError, UnfitCopyError
 from egress.sender.exchange import Exchanged
+from egress.sender.faults import Moment
 from egress.sender.recovery import load_settlement
+from egress.sender.troubles import Troubles
 from mailroom.domain.event import EventType
+from mailroom.domain.hold import Hold, put_on_hold
 from mailroom.domain.lifecycle import FINAL, State
+from mailroom.domain.message import DeliveryKey
 from mailroom.domain.outcome import classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.settlement import Seen, settle
-from tests.support.desk import BUSY, LOST, OK, REFUSED, START, Life, World
+from mailroom.errors import LimitUnavailableError
+from tests.support.desk import BUSY, LOST, OK, REFUSED, SERVER, START, Crash, Life, World
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ async def test_the_event_carries_host_reply_tls_and_duration(world: World, life:
     assert facts.log_id == "claim-0-"  # the first eight characters of the claim
 
 
-@pytest.mark.parametrize("state", sorted(FINAL | {State.ATTEMPTING}))
+@pytest.mark.parametrize("state", sorted(FINAL | {State.ATTEMPTING, State.HELD}))
 async def test_what_is_not_to_be_had_is_not_sent(world: World, life: Life, state: State) -> None:
     row = world.add(state=state, claim="somebody" if state is State.ATTEMPTING else None)
     assert not await life.work(world.wake_up())
@@ -231,6 +236,123 @@ async def test_a_transaction_is_not_finished_on_a_claim_that_is_too_old(
     life.desk.exchange._port = Slow()  # type: ignore[attr-defined]
     await attempt(delivery, life.desk)
     assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
+
+
+@pytest.mark.parametrize("attempts", [0, 3])
+async def test_a_hold_is_written_like_a_verdict_and_wakes_nobody(
+    world: World, life: Life, attempts: int
+) -> None:
+    before = world.add(attempts=attempts, generation=5)
+    world.copier.answer = Hold.DEVELOPMENT
+    assert await life.work(world.wake_up())
+    row = world.row()
+    assert (row.state, row.attempts, row.claim) == (State.HELD, attempts, None)
+    assert (row.generation, row.due_at) == (before.generation + 1, START + 7 * 86_400)
+    (event,) = world.book.events
+    assert (event.type, event.attempt and event.attempt.final) == (EventType.HELD, False)
+    assert not world.receivers.offered
+    assert not world.woken
+    assert life.open_claims() == 0
+
+
+async def test_a_hold_that_the_table_did_not_hear_of_is_written_at_the_next_start(
+    world: World,
+) -> None:
+    world.copier.answer = Hold.LIMIT
+    life = Life(world, Moment.AFTER_REPLY)
+    with pytest.raises(Crash):
+        await life.work(world.wake_up())
+    await life.end()
+    life = Life(world)
+    await life.recover()
+    assert world.row().state is State.QUEUED  # not even in the journal: looked at again
+    await life.work(world.wake_up())
+    await life.end()
+    assert (world.row().state, world.row().attempts) == (State.HELD, 0)
+
+
+async def test_a_hold_in_the_journal_survives_a_crash(world: World, life: Life) -> None:
+    delivery = await claim(world.wake_up(), life.desk)
+    assert delivery is not None
+    settlement = put_on_hold(delivery, Hold.CREDENTIAL, now=START, seconds=60.0)
+    life.journal.verdict(delivery.claim or "", dump_settlement(settlement))
+    life._die()
+    reborn = Life(world)
+    await reborn.recover()
+    await reborn.end()
+    assert (world.row().state, world.row().due_at) == (State.HELD, START + 60.0)
+    assert [event.type for event in world.book.events] == [EventType.HELD]
+    assert not world.woken
+
+
+async def test_a_limit_nobody_knows_gives_the_claim_back(world: World, life: Life) -> None:
+    world.copier.answer = LimitUnavailableError("the table is away")
+    for _ in range(5):  # however often
+        await life.work(world.wake_up())
+    assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
+    assert [delay for _, delay in world.woken] == [30.0] * 5
+    assert not world.receivers.offered
+
+
+async def test_a_copy_that_can_never_be_made_is_deferred_by_the_rules_from_the_third_time(
+    world: World, life: Life
+) -> None:
+    world.copier.answer = UnfitCopyError("LookupError")
+    for _ in range(3):
+        assert not world.book.events
+        await life.work(world.wake_up())
+    row = world.row()
+    assert (row.state, row.attempts, row.due_at) == (State.DEFERRED, 1, START + 60)
+    assert [delay for _, delay in world.woken] == [30.0, 30.0, 60.0]
+    (event,) = world.book.events
+    assert event.attempt is not None
+    assert "LookupError" in event.attempt.reply
+    await life.work(world.wake_up())  # and then the count starts anew
+    assert world.row().attempts == 1
+
+
+async def test_the_memory_of_troubles_is_bounded() -> None:
+    troubles = Troubles(patience=2)
+    keys = [DeliveryKey(SERVER, number, 0) for number in range(1, 1_102)]
+    assert not any(troubles.exhausted_by(key) for key in keys)
+    assert not troubles.exhausted_by(keys[0])  # forgotten
+    assert troubles.exhausted_by(keys[-1])
+
+
+async def test_no_transaction_is_begun_on_a_claim_that_is_too_old(world: World, life: Life) -> None:
+    delivery = await claim(world.wake_up(), life.desk)
+    assert delivery is not None
+
+    class Slow:
+        async def copy(self, delivery: object) -> Copy:
+            life.monotonic += LAST_START + 1
+            return Copy("b@rp.test", b"x")
+
+    life.desk.copier._port = Slow()  # type: ignore[attr-defined]
+    await attempt(delivery, life.desk)
+    assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
+    assert not world.receivers.offered
+
+
+@pytest.mark.parametrize("broken_at", ["dot", "verdict"])
+async def test_a_broken_journal_is_told_after_the_claim_is_closed(
+    world: World, broken_at: str
+) -> None:
+    class Broken(FailingJournal):
+        at = broken_at
+
+        def settled(self, claim: str) -> None:
+            raise JournalError("the journal failed")
+
+    life = Life(world, journal=Broken)
+    world.receivers.scripts = {"r1@example.org": [LOST]}
+    with pytest.raises(JournalError):
+        await life.work(world.wake_up())
+    await life.end()
+    row = world.row()
+    assert row.claim is None
+    assert row.state is (State.QUEUED if broken_at == "dot" else State.DEFERRED)
+    assert [wake_up for wake_up, _ in world.woken] == [world.wake_up()]
 
 
 @pytest.mark.parametrize("reply", [OK, BUSY, REFUSED, LOST])

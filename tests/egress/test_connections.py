@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from egress.connections import ConnectionPool, PoolSettings, Source
-from egress.core.mx import MxAnswer, refused
-from egress.session import Session, Timeouts
+from egress.core.mx import MxAnswer, MxTarget, refused
+from egress.session import Session, Timeouts, TlsPolicy
+from mailroom.domain.relay import Relay
 from mailroom.domain.reply import SmtpReply
 from tests.egress.scripted_mx import HANG_UP, ScriptedMx, listening
 
@@ -247,3 +248,39 @@ async def test_a_session_given_back_after_close_is_not_kept() -> None:
             await pool.close()
         assert pool.idle == 0
         await until(mx.ended)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_a_connection_comes_from_the_source_of_its_family(address: str) -> None:
+    mx, pool = ScriptedMx(), a_pool()
+    source = Source("out.example.com", "127.0.0.2", "::1")
+    async with listening(mx, at=address):
+        to = MxAnswer((MxTarget("mx.test", address, mx.port),))
+        assert (await send(pool, to, source=source)).code == 250
+        assert mx.writer is not None
+        peer = mx.writer.get_extra_info("peername")[0]
+        await pool.close()
+    assert peer == ("::1" if address == "::1" else "127.0.0.2")
+
+
+async def test_an_ipv6_only_host_is_tried_after_one_that_is_not_there() -> None:
+    mx, gone, pool = ScriptedMx(), ScriptedMx(), a_pool()
+    async with listening(gone):
+        pass
+    async with listening(mx, at="::1"):
+        to = MxAnswer((gone.target(), MxTarget("mx6.test", "::1", mx.port)))
+        source = Source("out.example.com", "127.0.0.1", "::1")
+        assert (await send(pool, to, source=source)).code == 250
+        await pool.close()
+
+
+async def test_broken_tls_of_a_host_is_no_excuse_for_a_relay_that_requires_it() -> None:
+    mx, pool = ScriptedMx({"EHLO": TLS_OFFER}), a_pool(timeouts=replace(Timeouts(), starttls=0.5))
+    async with listening(mx):
+        assert (await send(pool, answer(mx))).code == 250  # in plain text, and remembered
+        required = replace(answer(mx), relay=Relay("mx0.test", mx.port, TlsPolicy.REQUIRED))
+        reply = await send(pool, required)
+        await pool.close()
+        await mx.quiet()
+    assert (reply.code, reply.phase) == (0, "STARTTLS")
+    assert len(mx.messages) == 1

@@ -9,6 +9,7 @@ from egress.connections import ConnectionPool, PoolSettings, Source
 from egress.core.mx import MxAnswer, MxTarget, refused
 from egress.sender.copies import Copy
 from egress.sender.exchange import Exchange, Exchanged
+from mailroom.domain.outcome import Verdict, classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from tests.egress.scripted_mx import HANG_UP, ScriptedMx, listening, self_signed
 
@@ -181,3 +182,36 @@ async def test_a_target_that_refuses_to_talk_is_passed_over(sender: Sender) -> N
         exchanged = await sender(answer)
         await sender.pool.close()
     assert (exchanged.reply.code, exchanged.mx) == (250, "mx1.test")
+
+
+async def test_a_message_with_a_bare_line_feed_is_refused_as_that(sender: Sender) -> None:
+    async with listening(ScriptedMx()) as mx:
+        exchanged = await sender(to(mx), copy=Copy("b@rp.test", b"A: b\r\n\r\nx\n"))
+        await sender.pool.close()
+    assert (exchanged.reply.code, exchanged.reply.enhanced_text) == (554, "5.6.0")
+    assert "MAIL" not in mx.verbs()
+
+
+async def test_what_the_journal_raises_is_never_taken_for_a_bad_address() -> None:
+    pool = ConnectionPool(PoolSettings(), clock=lambda: 1_000.0)
+    exchange = Exchange(pool, Source("out.example.com", "127.0.0.1"))
+
+    async def broken() -> None:
+        raise ValueError("write to closed file")
+
+    async with listening(ScriptedMx()) as mx:
+        with pytest.raises(ValueError, match="closed file"):
+            await exchange(
+                to(mx), COPY, "ann@example.org", before_dot=broken, after_dot=lambda: None
+            )
+        await mx.quiet()
+        await pool.close()
+
+
+async def test_a_copy_says_that_it_needs_smtputf8(sender: Sender) -> None:
+    copy = Copy("b@rp.test", "Subject: gr\u00fcn\r\n\r\nx\r\n".encode(), utf8=True)
+    async with listening(ScriptedMx()) as mx:
+        exchanged = await sender(to(mx), copy=copy)
+        await sender.pool.close()
+    assert (exchanged.reply.code, exchanged.reply.enhanced_text) == (553, "5.6.7")
+    assert classify_reply(exchanged.reply).verdict is Verdict.BOUNCED

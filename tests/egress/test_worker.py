@@ -12,6 +12,7 @@ import pytest
 
 from egress.aws.lane import Received
 from egress.core.mx import MxAnswer
+from egress.journal import JournalError
 from egress.sender.copies import Copy
 from egress.sender.exchange import Exchanged
 from egress.sender.worker import Worker
@@ -217,12 +218,38 @@ async def test_what_nobody_can_read_is_dropped_aloud(
     assert "unreadable queue entry dropped" in caplog.messages
 
 
+class Defect:
+    """Fails whatever asks."""
+
+    def __call__(self, _moment: object) -> None:
+        raise RuntimeError("a defect of ours")
+
+
+async def test_a_journal_that_breaks_ends_the_work_with_all_claims_given_back(
+    scene: Scene,
+) -> None:
+    scene.fill(3)
+    worker = Worker(scene.queue, scene.life.desk, slots=2)
+    running = asyncio.create_task(worker.run(asyncio.Event(), grace=10.0))
+    await until(lambda: len(scene.gate.inside) == 2)
+    scene.life.journal._broken = OSError("the disk is gone")
+    scene.gate.open.set()  # both want their dot now
+    async with asyncio.timeout(10):
+        with pytest.raises(JournalError):
+            await running
+    rows = scene.world.book.rows.values()
+    assert [(row.state, row.attempts, row.claim) for row in rows] == [(State.QUEUED, 0, None)] * 3
+    assert not scene.gate.done
+    assert len(scene.world.woken) == 2  # somebody with a disk may have them
+    assert worker.busy == 0
+
+
 async def test_a_failed_attempt_frees_its_slot_and_keeps_its_entry(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
     scene.fill(1)
-    scene.life.journal._broken = OSError("the disk is gone")
+    scene.life.faults.reach = Defect()  # type: ignore[method-assign]  # as if ours had a defect
     async with scene.working(slots=1) as (worker, _):
         await until(lambda: "attempt failed" in caplog.messages)
         await until(lambda: not worker.busy)

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailroom.domain.headers import to_crlf
 from tests.support.api_calls import KEY, MemoryApi, http_event
 
-CALLS = ["send/message", "send/raw", "messages/deliveries"]
+CALLS = ["send/message", "send/raw", "messages/message", "messages/deliveries"]
 FIELDS = [
     "to", "cc", "bcc", "from", "sender", "subject", "tag", "reply_to", "plain_body", "html_body",
     "attachments", "headers", "bounce", "mail_from", "rcpt_to", "data", "id", "name",
-    "content_type", "X-Own", "Date",
+    "content_type", "X-Own", "Date", "_expansions",
 ]  # fmt: skip
 
 words = st.sampled_from(
@@ -105,6 +106,9 @@ def test_any_octets_get_an_envelope(call: str, body: bytes, kind: str) -> None:
                 b"Subject: =?utf-8?b?////?=\r\n",
                 b"Subject: =?utf-7?q?+AA?=\r\n",
                 b"From:\r\n",
+                b"Content-Type: text/html; charset=utf-16\r\n",
+                b"Content-Disposition: attachment; filename*=x''%ff\r\n",
+                b"Content-Transfer-Encoding: base64\r\n",
             ]
         ),
         max_size=10,
@@ -113,4 +117,9 @@ def test_any_octets_get_an_envelope(call: str, body: bytes, kind: str) -> None:
 def test_any_raw_message_gets_an_envelope(raw: bytes) -> None:
     call = good_raw | {"data": base64.b64encode(raw).decode()}
     headers = {"x-server-api-key": KEY, "content-type": "application/json"}
-    check(MemoryApi(), http_event("POST", "/api/v1/send/raw", json.dumps(call), headers=headers))
+    api = MemoryApi()
+    check(api, http_event("POST", "/api/v1/send/raw", json.dumps(call), headers=headers))
+    for submission in api.ledger.submissions.values():
+        order = {"id": submission.key(0).postal_id, "_expansions": True}
+        read = api.call("messages/message", order)["data"]
+        assert base64.b64decode(read["raw_message"]) == to_crlf(raw)

@@ -72,6 +72,7 @@ class MemoryApi:
     bodies: MemoryBodies = field(default_factory=MemoryBodies)
     lane: MemoryLane = field(default_factory=MemoryLane)
     clock: FixedClock = field(default_factory=FixedClock)
+    limit: int = LIMIT  # octets of a message
 
     def __post_init__(self) -> None:
         for server, key in ((SERVER, KEY), (OTHER, OTHER_KEY), (SUSPENDED, SUSPENDED_KEY)):
@@ -96,7 +97,7 @@ class MemoryApi:
             lane=self.lane,
             clock=self.clock,
             chance=FixedChance(),
-            max_message_size=LIMIT,
+            max_message_size=self.limit,
             body_key=lambda server, number, chance: f"{server.id}/{number}/{chance}",
         )
         return Api(
@@ -104,6 +105,8 @@ class MemoryApi:
             token_secret=lambda: self.directory.current_key("token").secret,
             return_path_domain="rp.mail.test",
             web_hostname="mail.test",
+            work=self.ledger,
+            signing_keys=lambda: [key.public for key in self.directory.keys("webhook").values()],
         )
 
     def ask(self, event: dict[str, Any]) -> tuple[int, Any]:

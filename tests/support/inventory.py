@@ -165,6 +165,7 @@ def _mappings(session: Session) -> list[Inventory]:
         "BisectBatchOnFunctionError",
         "MaximumRetryAttempts",
         "ScalingConfig",
+        "FilterCriteria",
     )
     found = [
         {**{part: mapping.get(part) for part in wanted}, "source": _source(mapping)}

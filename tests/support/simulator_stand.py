@@ -15,15 +15,17 @@ from cryptography.hazmat.primitives import serialization
 
 from localstack.certificates import issue
 from localstack.dns_server import Responder, ZoneFile, start_server
-from localstack.simulator.hosts import start_hosts
+from localstack.simulator.hosts import special_hosts, start_hosts
 from localstack.simulator.mailboxes import Mailboxes
+from localstack.simulator.profiles import Certificate
 from localstack.simulator.scripts import Scripts
 from localstack.simulator.signatures import SignatureChecker
 from localstack.simulator.smtp import World
+from localstack.simulator.tls import contexts
 from localstack.simulator.verdicts import Verdicts, key_source
 from localstack.simulator.web import Site
 from localstack.simulator.webhooks import Webhooks
-from localstack.zones import tenant_records, world_zone
+from localstack.zones import profile_hosts, tenant_records, world_zone
 
 HOSTS = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
 PLAIN = b"From: a@acme.test\r\nMessage-ID: <1@acme.test>\r\nSubject: hello\r\n\r\n.dot\r\nhi\r\n"
@@ -55,6 +57,16 @@ class Simulator:
             assert response.status == status, await response.text()
             return await response.read()
 
+    async def put(self, path, status=200, **how):
+        async with self.http.put(self.url + path, **how) as response:
+            assert response.status == status, await response.text()
+            return await response.json()
+
+    async def delete(self, path, status=200):
+        async with self.http.delete(self.url + path) as response:
+            assert response.status == status, await response.text()
+            return await response.json()
+
     async def page(self, path):
         async with self.http.get(self.url + path) as response:
             assert response.status == 200
@@ -74,8 +86,8 @@ def publish(zone, *records):
 
 
 @asynccontextmanager
-async def running_simulator(tmp_path):
-    """DNS, MX hosts and web in this process, on free ports."""
+async def running_simulator(tmp_path, *, special=False):
+    """DNS, MX hosts and web in this process, on free ports; `special` adds the table of hosts."""
     zone = tmp_path / "zone.json"
     zone.write_text(json.dumps(world_zone()))
     async with AsyncExitStack() as stack:
@@ -88,9 +100,16 @@ async def running_simulator(tmp_path):
         verdicts = Verdicts(mailboxes, key_source("127.0.0.1", dns.port))
         stack.push_async_callback(verdicts.stop)
         scripts = Scripts()
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(*issue(tmp_path / "ca", "mx", ["mx1.sim.test", *HOSTS]))
-        mx = await start_hosts(HOSTS, HOSTS[2:], 0, World(mailboxes, verdicts, scripts), tls)
+        extra = {}
+        if special:
+            kinds = contexts(tmp_path / "ca", ["mx1.sim.test", *profile_hosts(), *HOSTS])
+            tls = kinds[Certificate.GOOD]
+            extra["special"] = special_hosts(kinds)
+        else:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*issue(tmp_path / "ca", "mx", ["mx1.sim.test", *HOSTS]))
+        world = World(mailboxes, verdicts, scripts)
+        mx = await start_hosts(HOSTS, HOSTS[2:], 0, world, tls, **extra)
         stack.push_async_callback(mx.stop)
         runner = web.AppRunner(Site(mailboxes, verdicts, webhooks, scripts).application())
         await runner.setup()

@@ -1,17 +1,24 @@
 """One webhook call, its retries and its history."""
 
 import threading
-from itertools import pairwise
+from dataclasses import replace
 
 import pytest
 from mail_webhooks import consumers
 
 from mailroom.adapters.notification_text import dump_notification
-from mailroom.adapters.queued_notifications import without_password
+from mailroom.domain.breaker import Policy
 from mailroom.domain.message import ServerId, Webhook
-from mailroom.fakes.memory import FixedClock, MemoryDirectory
-from mailroom.fakes.notifying import MemoryNotifications, ScriptedEndpoint
+from mailroom.domain.notify_retry import NotifyPolicy
+from mailroom.fakes.memory import FixedChance, FixedClock, MemoryDirectory
+from mailroom.fakes.notifying import (
+    MemoryGates,
+    MemoryNotifications,
+    MemoryTopic,
+    ScriptedEndpoint,
+)
 from mailroom.ports import Answer, Notification
+from mailroom.usecases.gatekeeper import Gatekeeper
 from mailroom.usecases.notify import NotifyPorts, Told, notify
 
 SERVER = ServerId("abcdefghij")
@@ -27,6 +34,14 @@ CALL = Notification(
     first_at=NOW,
 )
 FAILURE = Answer(500, "oops")
+REFUSAL = Answer(404, "not here")  # no trouble of the endpoint: the breaker stays closed
+
+
+class Calm(FixedChance):
+    """Chance without jitter."""
+
+    def bits(self, count):
+        return 32_768 if count == 16 else super().bits(count)
 
 
 def ports(*answers: Answer, divisor: float = 1.0, hooks: bool = True) -> NotifyPorts:
@@ -37,9 +52,12 @@ def ports(*answers: Answer, divisor: float = 1.0, hooks: bool = True) -> NotifyP
         directory=directory,
         notifications=MemoryNotifications(),
         endpoint=ScriptedEndpoint(answers or (Answer(200, "ok"),)),
+        topics=MemoryTopic(),
+        gatekeeper=Gatekeeper(MemoryGates(), Calm(), Policy(divisor=divisor)),
         clock=FixedClock(NOW),
+        chance=Calm(),
         signatures=lambda body: {"X-Postal-Signature": f"signed {len(body)}"},
-        delay_divisor=divisor,
+        policy=NotifyPolicy(divisor=divisor),
     )
 
 
@@ -78,34 +96,102 @@ def test_anything_but_2xx_is_called_again_in_two_minutes(answer):
     world = ports(answer)
     assert notify(CALL, world) is Told.RETRY
     ((again, delay),) = world.notifications.queued
-    assert (again.attempt, again.not_before, delay, again.uuid) == (1, NOW + 120, 120, CALL.uuid)
+    assert (again.attempt, delay, again.uuid) == (1, 121, CALL.uuid)
+    assert again.not_before == pytest.approx(NOW + 120, abs=0.01)
     assert world.notifications.tries[0][2].will_retry
 
 
-def test_a_dead_endpoint_is_called_twelve_times_in_growing_steps_then_left_alone():
-    world = ports(FAILURE)
+@pytest.mark.parametrize("answer", [REFUSAL, FAILURE])
+def test_a_call_nobody_takes_is_made_for_a_day_then_left_alone(answer):
+    world = ports(answer)
     lived = live_through(CALL, world)
-    tries = [at for told, at in lived if told is not Told.WAITING]
-    steps = [(b - a) / 60 for a, b in pairwise(tries)]
-    assert steps == [2, 3, 6, 10, 15, 30, 60, 120, 240, 480, 960]
     assert lived[-1][0] is Told.GIVEN_UP
-    assert [answer.will_retry for _, _, answer in world.notifications.tries] == [True] * 11 + [
-        False
-    ]
+    assert 86_400 <= lived[-1][1] <= 86_410
+    tries = [entry[2].will_retry for entry in world.notifications.tries]
+    assert tries == [True] * (len(tries) - 1) + [False]
+    assert [made.attempt for made, _, _ in world.notifications.tries] == [*range(1, 14)]
 
 
 def test_waiting_in_the_queue_costs_no_try():
-    world = ports(*[FAILURE] * 11, Answer(204))
+    world = ports(*[REFUSAL] * 11, Answer(204))
     lived = live_through(CALL, world)
     assert lived[-1][0] is Told.TOLD
     assert len(world.endpoint.calls) == 12
-    assert sum(told is Told.WAITING for told, _ in lived) > 100
+    assert sum(told is Told.WAITING for told, _ in lived) > 70
+
+
+@pytest.mark.parametrize("status", [429, 503, 404])
+def test_what_the_endpoint_asks_for_is_waited_for(status):
+    world = ports(Answer(status, retry_after="600"))
+    notify(CALL, world)
+    assert world.notifications.queued[0][0].not_before == NOW + 600
+
+
+def test_the_history_knows_how_long_a_call_took():
+    class Slow:
+        def post(self, url, body, headers):
+            world.clock.at += 3.5
+            return Answer(200)
+
+    world = replace(ports(), endpoint=Slow())
+    notify(CALL, world)
+    assert world.notifications.tries[0][2].seconds == 3.5
+
+
+def fail_often(world):
+    """Let the endpoint fail until its breaker opens."""
+    for n in range(5):
+        notify(replace(CALL, uuid=f"u{n}"), world)
+        world.clock.at += 10
+    world.notifications.queued.clear()
+
+
+def test_while_the_breaker_is_open_calls_go_back_untried():
+    world = ports(FAILURE)
+    fail_often(world)
+    made = len(world.endpoint.calls)
+    assert notify(CALL, world) is Told.HELD_BACK
+    ((again, delay),) = world.notifications.queued
+    assert (again.attempt, again.waits) == (0, 1)
+    assert 1 <= delay <= 31
+    assert len(world.endpoint.calls) == made == 5
+
+
+def test_an_endpoint_that_is_back_gets_what_was_held_back():
+    world = ports(*[FAILURE] * 5, Answer(200))
+    fail_often(world)
+    lived = live_through(CALL, world)
+    assert lived[-1][0] is Told.TOLD
+    assert world.notifications.tries[-1][0].waits == 0
+
+
+def test_what_was_held_back_all_day_is_given_up_and_said():
+    world = ports(FAILURE)
+    fail_often(world)
+    late = replace(CALL, first_at=world.clock.at - 86_401)
+    assert notify(late, world) is Told.GIVEN_UP
+    made, _, answer = world.notifications.tries[-1]
+    assert (made.attempt, answer.status, answer.will_retry) == (0, 0, False)
+    assert "not called" in answer.problem
+
+
+def test_one_tenants_dead_endpoint_closes_nothing_for_another():
+    world = ports(FAILURE)
+    fail_often(world)
+    other = replace(CALL, server=ServerId("klmnopqrst"))
+    assert notify(other, world) is Told.RETRY
+
+
+def test_a_new_url_is_a_new_endpoint():
+    world = ports(FAILURE)
+    fail_often(world)
+    assert notify(replace(CALL, url="https://hook.example/moved"), world) is Told.RETRY
 
 
 def test_a_divisor_shortens_every_wait():
     world = ports(FAILURE, divisor=60)
     notify(CALL, world)
-    assert world.notifications.queued[0][1] == 2
+    assert world.notifications.queued[0][1] == 3  # two seconds and a hair of jitter
 
 
 def test_a_removed_webhook_is_not_called_any_more():
@@ -122,9 +208,7 @@ def test_no_signature_no_call():
         raise LookupError("no key")
 
     world = ports()
-    unsigned = NotifyPorts(
-        world.directory, world.notifications, world.endpoint, world.clock, no_key
-    )
+    unsigned = replace(world, signatures=no_key)
     record = {"messageId": "1", "body": dump_notification(CALL)}
     report = consumers.deliver({"Records": [record]}, unsigned)
     assert report == {"batchItemFailures": [{"itemIdentifier": "1"}]}
@@ -142,7 +226,7 @@ def test_a_retry_that_cannot_be_queued_leaves_the_record_in_the_queue(capsys):
 
 def test_giving_up_is_said_in_the_log(capsys):
     world = ports(FAILURE)
-    last = Notification(**{f: getattr(CALL, f) for f in CALL.__slots__} | {"attempt": 11})
+    last = replace(CALL, attempt=11, first_at=NOW - 86_401)
     consumers.deliver({"Records": [{"messageId": "1", "body": dump_notification(last)}]}, world)
     line = capsys.readouterr().err
     assert '"given_up": 1' in line
@@ -162,12 +246,6 @@ class Rendezvous:
 
 def test_a_slow_endpoint_does_not_hold_up_its_neighbour():
     world = ports()
-    meeting = NotifyPorts(
-        world.directory, world.notifications, Rendezvous(), world.clock, lambda _: {}
-    )
+    meeting = replace(world, endpoint=Rendezvous())
     records = [{"messageId": id_, "body": dump_notification(CALL)} for id_ in "12"]
     assert consumers.deliver({"Records": records}, meeting) == {"batchItemFailures": []}
-
-
-def test_history_never_holds_the_password_of_a_url():
-    assert without_password("https://u:p@h.example:8/x?y=1") == "https://h.example:8/x?y=1"

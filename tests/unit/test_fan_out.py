@@ -154,6 +154,8 @@ def test_a_click_names_the_link(ledger):
         "url": "https://example.com/a",
         "ip_address": "192.0.2.7",
         "user_agent": "Browser",
+        "verdict": "",
+        "rules": 0,
     }
 
 
@@ -164,6 +166,8 @@ def test_an_open_names_the_reader(ledger):
         "message": MESSAGE,
         "ip_address": "192.0.2.7",
         "user_agent": "Browser",
+        "verdict": "",
+        "rules": 0,
     }
 
 

@@ -4,9 +4,10 @@ import base64
 import datetime
 import http.server
 import ipaddress
+import re
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from cryptography import x509
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from mailroom.adapters.http_endpoint import MAX_ANSWER, HttpEndpoint
 from mailroom.domain.destination import is_reachable
+from mailroom.domain.webhook_target import UnfitTargetError, parse_target
 from mailroom.ports import Answer
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -166,6 +168,14 @@ def test_the_second_address_is_tried_when_the_first_refuses():
     [
         "", "hook", "ftp://h.example/", "http://", "http:///x", "http://h:99999/", "http://h:0/",
         "http://[::1/", "http://h.example/a\r\nX: 1", "http://h.example/ a", "javascript:alert(1)",
+        "http://h.example:25/", "https://h.example:22/", "http://h.example:6379/",
+        "http://2130706433/", "http://0177.0.0.1/", "http://0x7f.0.0.1/", "http://0x7f000001/",
+        "http://127.1/", "http://127.0.0.1.5/", "http://0/", "http://1.2.3.4.5/", "http://09.1.1.1/",
+        "http://\uff11\uff12\uff17.1/", "http://\u2460\u2461\u2466.0.0.1:99999/",
+        "http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/", "http://[::1]x/", "http://[127.0.0.1]/",
+        "http://[::ffff:127.0.0.1", "http://a..example/", "http://-a.example/", "http://.example/",
+        "http://a_%00b.example/", "http://h.example\\@127.0.0.1/", f"http://{'a' * 64}.example/",
+        "http://" + "a." * 127 + "example/", "http://h.example/" + "a" * 2048, "arn:aws:sns:a:1:b",
     ],
 )  # fmt: skip
 def test_what_is_no_http_url_is_a_problem_and_calls_nobody(bad):
@@ -237,9 +247,64 @@ def test_a_name_that_does_not_resolve_is_a_problem():
     assert answer.problem == "the host name does not resolve"
 
 
-@pytest.mark.parametrize("literal", ["http://127.0.0.1/", "http://[::1]/", "http://2130706433/"])
+@pytest.mark.parametrize(
+    "literal",
+    [
+        "http://127.0.0.1/", "http://127.0.0.1./", "http://[::1]/", "http://[::]/",
+        "http://[0:0:0:0:0:0:0:1]/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/",
+        "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://[2001::1]/",
+        "http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "http://0.0.0.0/",
+        "http://100.64.0.1/", "http://224.0.0.1/", "http://10.0.0.1:8080/",
+        "http://\u2460\u2461\u2466.0.0.1/", "http://127\u30020\u30020\u30021/",
+        "http://user:pass@127.0.0.1/", "http://8.8.8.8@127.0.0.1/", "http://127.0.0.1#@8.8.8.8/",
+        "http://LOCALHOST/", "http://\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54/",
+    ],
+)  # fmt: skip
 def test_an_address_written_as_host_is_checked_too(literal):
-    assert not HttpEndpoint().post(literal, b"{}", {}).ok
+    answer = HttpEndpoint().post(literal, b"{}", {})
+    assert answer == Answer(0, problem="the host is not on the public internet")
+
+
+@pytest.mark.parametrize(
+    ("url_", "host", "port"),
+    [
+        ("https://hook.example", "hook.example", 443),
+        ("http://Hook.Example.:8080/x", "hook.example", 8080),
+        ("https://b\u00fccher.example:8443/", "xn--bcher-kva.example", 8443),
+        ("http://8.8.8.8:65535/", "8.8.8.8", 65_535),
+        ("http://[2606:4700:0::1111]/", "2606:4700::1111", 80),
+        ("http://a_b.example/", "a_b.example", 80),
+        ("http://123.example/", "123.example", 80),
+    ],
+)
+def test_these_hosts_and_ports_are_called(url_, host, port):
+    target = parse_target(url_)
+    assert (target.host, target.port) == (host, port)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_target_or_refused(text):
+    for url_ in (text, f"http://{text}", f"https://{text}/"):
+        with suppress(UnfitTargetError):
+            target = parse_target(url_)
+            assert target.host.isascii()
+            assert 0 < target.port < 65_536
+            assert not re.search(r"[\x00-\x20\x7f]", target.host + target.path)
+
+
+def test_a_name_server_that_is_silent_is_waited_for_no_longer_than_a_call_may_take():
+    silence = threading.Event()
+    waiting = HttpEndpoint(resolve=lambda *_: silence.wait(30), timeout=0.1)
+    assert waiting.post("http://hook.example/", b"{}", {}).problem
+    silence.set()
+
+
+def test_retry_after_comes_back_as_it_was_said():
+    headers = {"Retry-After": "120" + " " * 100}
+    with receiver(lambda handler: ok(handler, 429, b"", **headers)) as server:
+        answer = endpoint().post(url(server), b"{}", {})
+    assert (answer.status, answer.retry_after.strip()) == (429, "120")
+    assert len(answer.retry_after) <= 64
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from egress.core.mx import (
     exchangers,
     shuffled,
 )
-from egress.core.routes import NextHop, StaticRoutes, parse_next_hop
 from mailroom.domain.outcome import BounceKind, Verdict, classify_reply
 
 EMPTY = Addresses(Lookup.EMPTY)
@@ -224,38 +223,3 @@ def test_domains_become_a_labels(domain: str, ascii_form: str) -> None:
 def test_what_is_no_domain_is_refused(domain: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         a_label(domain)
-
-
-ROUTES = StaticRoutes.parse(
-    {"a.example": "127.0.0.1:2525", "*.example": "relay.internal:25", "*.a.example": "[::1]:26"}
-)
-
-
-@pytest.mark.parametrize(
-    ("domain", "hop"),
-    [
-        ("a.example", NextHop("127.0.0.1", 2525)),
-        ("b.example", NextHop("relay.internal", 25)),
-        ("x.b.example", NextHop("relay.internal", 25)),
-        ("x.a.example", NextHop("::1", 26)),
-        ("example", None),
-        ("aexample.net", None),
-    ],
-)
-def test_the_most_exact_route_wins(domain: str, hop: NextHop | None) -> None:
-    assert ROUTES.find(domain) == hop
-
-
-def test_a_star_routes_everything_else() -> None:
-    routes = StaticRoutes.parse({"*": "127.0.0.1:1", "a.example": "127.0.0.1:2"})
-    assert routes.find("b.example") == NextHop("127.0.0.1", 1)
-    assert routes.find("a.example") == NextHop("127.0.0.1", 2)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "host", "host:", "host:0", "host:65536", "::1:25", "[host]:25", "a b:25", "host:25x"],
-)
-def test_a_malformed_next_hop_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"host:port|IPv6"):
-        parse_next_hop(text)

@@ -1,30 +1,100 @@
 """When a webhook is called again."""
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailroom.domain.notify_retry import MAX_HOP, RETRY_MINUTES, hop, retry_delay
+from mailroom.domain.notify_retry import (
+    MAX_HOP,
+    MAX_RETRY_AFTER,
+    NotifyPolicy,
+    hop,
+    retry_after_seconds,
+)
+
+HOUR = 3600.0
+NOW = 1_794_477_600.0  # Thu, 12 Nov 2026 10:00:00 GMT
 
 
-def test_the_table_is_postals_and_goes_on():
-    minutes = [retry_delay(tries) / 60 for tries in range(1, 12)]
-    assert minutes == [2, 3, 6, 10, 15, 30, 60, 120, 240, 480, 960]
+def tries(policy: NotifyPolicy, *, jitter: float = 0.0) -> list[float]:
+    """The moments of all tries after the first failed at once, in seconds since the event."""
+    at, found = 0.0, [0.0]
+    while True:
+        again = policy.retry_at(len(found), NOW + at, NOW, jitter=jitter)
+        if again is None:
+            return found
+        at = again - NOW
+        found.append(at)
 
 
-def test_after_the_last_there_is_none():
-    assert retry_delay(len(RETRY_MINUTES) + 1) is None
+def test_waits_double_up_to_four_hours_and_end_with_the_day():
+    moments = tries(NotifyPolicy())
+    waits = [(b - a) / 60 for a, b in pairwise(moments)]
+    assert waits[:-1] == [2, 4, 8, 16, 32, 64, 128, 240, 240, 240, 240]
+    assert moments[-1] == 24 * HOUR
 
 
-def test_a_divisor_shortens_to_whole_seconds_and_never_below_one():
-    assert [retry_delay(1, divisor=d) for d in (60, 50, 1000)] == [2, 3, 1]
+def test_the_hours_are_a_setting():
+    assert tries(NotifyPolicy(hours=1))[-1] == HOUR
+    assert tries(NotifyPolicy(hours=72))[-1] == 72 * HOUR
 
 
-@given(tries=st.integers(1, 11), divisor=st.floats(0.01, 1e6))
-def test_every_delay_is_a_positive_whole_number(tries, divisor):
-    delay = retry_delay(tries, divisor=divisor)
-    assert isinstance(delay, int)
-    assert delay >= 1
-    assert delay >= RETRY_MINUTES[tries - 1] * 60 / divisor
+def test_a_divisor_shortens_waits_and_hours_but_no_wait_below_a_second():
+    moments = tries(NotifyPolicy(divisor=3600))
+    assert moments[-1] == 24
+    assert all(b - a >= 1 for a, b in pairwise(moments[:-1]))
+
+
+@given(jitter=st.floats(-1, 1), hours=st.floats(0.1, 240), divisor=st.floats(1, 1000))
+def test_every_schedule_moves_on_and_ends(jitter, hours, divisor):
+    policy = NotifyPolicy(hours=hours, divisor=divisor)
+    moments = tries(policy, jitter=jitter)
+    assert all(b > a for a, b in pairwise(moments))
+    assert moments[-1] <= policy.deadline(0.0) + 1.0 + 1e-6
+
+
+def test_jitter_moves_a_wait_by_a_fifth_at_most():
+    policy = NotifyPolicy()
+    waits = [policy.retry_at(1, NOW, NOW, jitter=j) - NOW for j in (-1.0, 0.0, 1.0)]
+    assert waits == pytest.approx([96, 120, 144])
+
+
+def test_what_the_endpoint_asks_for_is_waited_for():
+    policy = NotifyPolicy()
+    assert policy.retry_at(1, NOW, NOW, jitter=0, retry_after=600) == NOW + 600
+    assert policy.retry_at(5, NOW, NOW, jitter=0, retry_after=60) == NOW + 32 * 60
+
+
+def test_it_cannot_ask_for_more_than_the_time_there_is():
+    policy = NotifyPolicy()
+    assert policy.retry_at(1, NOW + HOUR, NOW, jitter=0, retry_after=86_400) == NOW + 24 * HOUR
+    assert policy.retry_at(9, NOW + 24 * HOUR, NOW, jitter=0, retry_after=60) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("0", 0),
+        ("99999999999", MAX_RETRY_AFTER),
+        ("Thu, 12 Nov 2026 10:05:00 GMT", 300),
+        ("Thursday, 12-Nov-26 10:05:00 GMT", 300),
+        ("Thu, 12 Nov 2026 09:00:00 GMT", 0),
+        ("Thu, 12 Nov 2099 09:00:00 GMT", MAX_RETRY_AFTER),
+        ("", 0), ("-5", 0), ("1.5", 0), ("soon", 0), ("٣", 0), ("9" * 65, 0),
+        ("Thu, 99 Nov 2026 10:00:00 GMT", 0),
+    ],
+)  # fmt: skip
+def test_the_header_is_seconds_or_a_date(text, seconds):
+    assert retry_after_seconds(text, NOW) == seconds
+
+
+@given(st.text(max_size=80))
+def test_no_header_breaks_the_schedule(text):
+    assert 0 <= retry_after_seconds(text, NOW) <= MAX_RETRY_AFTER
 
 
 @given(now=st.floats(0, 2e9), wait=st.floats(-1e6, 1e6))

@@ -31,6 +31,18 @@ HARD, SOFT, BLOCK = BounceKind.HARD, BounceKind.SOFT, BounceKind.BLOCK
         (554, "5.7.1 no SMTP service here", "banner", DEFERRED),  # about us, not this mail
         (550, "5.7.1 EHLO refused", "EHLO", DEFERRED),
         (503, "5.5.1 Bad sequence of commands", "RCPT", DEFERRED),
+        (500, "5.5.1 Command unrecognized", "MAIL", DEFERRED),  # as in Postal
+        (502, "5.5.1 Command not implemented", "DATA", DEFERRED),
+        (530, "5.7.0 Must issue a STARTTLS command first", "MAIL", DEFERRED),  # as in Postal
+        (535, "5.7.8 Authentication credentials invalid", "MAIL", DEFERRED),
+        (538, "5.7.11 Encryption required", "MAIL", DEFERRED),
+        (421, "5.7.32 Your email has been rate limited", ".", DEFERRED),  # the first digit rules
+        (450, "5.1.1 two minds", "RCPT", DEFERRED),
+        (452, "4.5.3 Too many recipients", "RCPT", DEFERRED),
+        (452, "4.2.2 Mailbox full", ".", DEFERRED),
+        (550, "5.2.121 Recipient's hourly message receive limit", "RCPT", DEFERRED),
+        (550, "5.2.122 Recipient's per-sender limit", ".", DEFERRED),
+        (521, "does not accept mail", "banner", DEFERRED),
         (199, "?", ".", DEFERRED),
         (600, "?", "RCPT", DEFERRED),
     ],
@@ -57,6 +69,17 @@ def test_replies_that_do_not_bounce(code: int, text: str, phase: str, verdict: V
         (552, "5.3.4 message too large", "MAIL", SOFT),
         (550, "no such user here", "RCPT", SOFT),  # no status: do not blame the address
         (554, "Transaction failed", ".", SOFT),
+        (556, "domain does not accept mail", "RCPT", HARD),  # RFC 7504 says it without a status
+        (501, "5.1.3 Bad recipient address syntax", "RCPT", HARD),
+        (504, "5.5.2 <x>: Recipient address rejected: need fully-qualified address", "RCPT", SOFT),
+        (500, "5.5.2 Line too long", ".", SOFT),  # to the message, not to a command
+        (552, "5.2.2 mailbox full", ".", SOFT),
+        (554, "5.2.2 mailbox full", "RCPT", SOFT),
+        (552, "5.2.3 Message exceeds the local size limit", ".", SOFT),
+        (553, "5.1.7 Sender address invalid", "MAIL", BLOCK),
+        (550, "5.1.8 Sender domain does not exist", "MAIL", BLOCK),
+        (550, "5.7.27 Sender domain does not receive mail (null MX)", "MAIL", BLOCK),
+        (550, "5.4.1 Recipient address rejected: Access denied", "RCPT", SOFT),
         (550, "5.1.1foo", "RCPT", SOFT),  # no status either
         (550, "4.1.1 two minds", "RCPT", SOFT),
         (550, "5.1.1", "RCPT", HARD),
@@ -84,6 +107,7 @@ def test_every_reply_has_an_outcome_and_only_5xx_bounces(reply: SmtpReply) -> No
     if outcome.verdict is Verdict.BOUNCED:
         assert 500 <= reply.code < 600
         assert reply.code != 503
+        assert not 530 <= reply.code < 540
     if outcome.verdict is Verdict.SENT:
         assert (reply.code // 100, reply.phase) == (2, ".")
     if outcome.verdict is Verdict.UNCERTAIN:
@@ -93,7 +117,7 @@ def test_every_reply_has_an_outcome_and_only_5xx_bounces(reply: SmtpReply) -> No
 @given(REPLIES)
 @settings(max_examples=100)
 def test_only_a_status_of_its_own_makes_a_refusal_hard(reply: SmtpReply) -> None:
-    if reply.enhanced is None or reply.enhanced[0] != 5:
+    if (reply.enhanced is None and reply.code != 556) or (reply.enhanced or (5,))[0] != 5:
         assert bounce_kind(reply) is BounceKind.SOFT
     if reply.enhanced is not None:
         assert [int(part) for part in reply.text.split()[0].split(".")] == list(reply.enhanced)

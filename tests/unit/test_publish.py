@@ -6,12 +6,12 @@ import pytest
 from mail_webhooks import consumers
 from mail_webhooks.batch import read_event
 
-from mailroom.adapters.names import history_sk
+from mailroom.adapters.names import first_view_sk, history_sk
 from mailroom.domain.event import AttemptFacts, Event, EventType, dump_event
 from mailroom.domain.message import DeliveryKey, ServerId
 from mailroom.errors import HandOverError
 from mailroom.fakes.memory import MemoryFacts, MemoryLedger
-from mailroom.fakes.notifying import MemoryCounters
+from mailroom.fakes.notifying import MemoryCounters, MemoryFirstViews
 
 SERVER = ServerId("abcdefghij")
 HOUR = 500_000
@@ -69,6 +69,14 @@ def test_history_rows_carry_events_too_but_are_where_they_end():
     assert facts.published == []
 
 
+def test_the_row_of_first_views_is_no_fact(capsys):
+    facts = MemoryFacts()
+    row = image(None, pk="p", sk=first_view_sk(0), o="k/opened/1")
+    consumers.publish({"Records": [change(1, new=row), change(2, new=row, old=row)]}, facts)
+    assert facts.published == []
+    assert logged(capsys)[0]["malformed"] == []
+
+
 @pytest.mark.parametrize(
     "images",
     [
@@ -113,7 +121,9 @@ def test_only_new_events_are_counted_with_one_update_an_hour(capsys):
     ledger.record(event_of(0))
     events = [event_of(0), event_of(1), event_of(2), event_of(1), event_of(3, EventType.DEFERRED)]
     batch = {"Records": [queue_message(str(n), raw(e)) for n, e in enumerate(events)]}
-    assert consumers.record(batch, ledger, counters) == {"batchItemFailures": []}
+    assert consumers.record(batch, ledger, MemoryFirstViews(), counters) == {
+        "batchItemFailures": []
+    }
     assert counters.total(SERVER, HOUR) == {"sent": 2, "deferred": 1}
     assert counters.updates == 1
     assert ledger.history(event_of(2).key) == [event_of(2)]
@@ -124,7 +134,7 @@ def test_only_new_events_are_counted_with_one_update_an_hour(capsys):
 def test_one_bad_record_stays_in_the_queue_and_its_neighbours_do_not(capsys):
     ledger, counters = MemoryLedger(), MemoryCounters()
     batch = {"Records": [queue_message("bad", "{}"), queue_message("good", raw(event_of(1)))]}
-    report = consumers.record(batch, ledger, counters)
+    report = consumers.record(batch, ledger, MemoryFirstViews(), counters)
     assert report == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
     assert counters.total(SERVER, HOUR) == {"sent": 1}
     assert "KeyError" in logged(capsys)[0]["problem"]
@@ -138,7 +148,10 @@ class BrokenCounters(MemoryCounters):
 def test_trouble_with_the_counters_repeats_no_event():
     ledger = MemoryLedger()
     report = consumers.record(
-        {"Records": [queue_message("1", raw(event_of(1)))]}, ledger, BrokenCounters()
+        {"Records": [queue_message("1", raw(event_of(1)))]},
+        ledger,
+        MemoryFirstViews(),
+        BrokenCounters(),
     )
     assert report == {"batchItemFailures": []}
     assert ledger.history(event_of(1).key) == [event_of(1)]

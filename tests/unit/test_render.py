@@ -95,6 +95,28 @@ def test_bcc_is_dropped_wherever_it_stands() -> None:
     assert "bcc" not in names(copy.raw)
 
 
+def test_a_message_token_of_the_authors_is_replaced_by_ours() -> None:
+    raw = b"X-POSTAL-MSGID: theirs\r\n" + WHOLE + b"x-postal-msgid : again\r\n folded\r\n\r\nx\r\n"
+    copy = rendered(raw)
+    assert message_from_bytes(copy.raw).get_all("X-Postal-MsgID") == ["A" * 16]
+    assert copy.raw.endswith(WHOLE + b"\r\nx\r\n")
+
+
+def test_resent_sender_comes_first_and_changes_nothing_else() -> None:
+    raw = WHOLE + b"\r\nx\r\n"
+    copy = render(
+        raw,
+        submission=SUBMISSION,
+        key=KEY,
+        server=PLAIN,
+        token="A" * 16,
+        tracking_key=TRACKING_KEY,
+        host="rp.demo.example",
+        resent_sender="b+1@rp.demo.example",
+    )
+    assert copy.raw == b"Resent-Sender: b+1@rp.demo.example\r\n" + rendered(raw).raw
+
+
 def test_a_second_copy_is_the_same_message() -> None:
     assert rendered(HTML, TRACKED) == rendered(HTML, TRACKED)
 

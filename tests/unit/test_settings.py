@@ -46,6 +46,14 @@ def test_a_number_that_cannot_be_used_is_named(name: str, text: str) -> None:
         load_settings({name: text})
 
 
+def test_a_hold_lasts_a_week_and_never_longer_than_its_body() -> None:
+    assert Settings().hold_seconds == 7 * 86_400
+    shortened = {"MAILROOM_HOLD_DAYS": "0.5", "MAILROOM_DELAY_DIVISOR": "60"}
+    assert load_settings(shortened).hold_seconds == 43_200  # not divided
+    with pytest.raises(SettingsError, match="MAILROOM_HOLD_DAYS"):
+        load_settings({"MAILROOM_HOLD_DAYS": "26"})
+
+
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "localhost", "10.0.0.0/8,x"])
 def test_a_network_that_is_none_is_named(text: str) -> None:
     with pytest.raises(SettingsError, match="MAILROOM_ENDPOINT_NETWORKS"):

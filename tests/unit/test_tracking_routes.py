@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mail_tracking.routes import PIXEL, create_app
 from mail_tracking.trust import KeptTrust
 from mail_tracking.visitor import visit
@@ -15,9 +17,10 @@ from mail_tracking.wiring import read_trust
 
 from mailroom.adapters.chalice_http import http_api
 from mailroom.adapters.dynamo_directory import DynamoDirectory
-from mailroom.domain.event import EventType, ViewFacts
-from mailroom.domain.message import DeliveryKey, ServerId
+from mailroom.domain.event import EventType, ViewFacts, dump_event, load_event
+from mailroom.domain.message import DeliveryKey, ServerId, submission_number
 from mailroom.domain.tracking_token import TrackingKey, click_token, open_token
+from mailroom.domain.visit import RULES_VERSION, Verdict
 from mailroom.fakes.memory import FixedChance, FixedClock, MemoryFacts
 from mailroom.usecases.track import TrackPorts, Trust
 
@@ -74,7 +77,9 @@ def test_a_click_leads_to_the_true_url_and_is_told(site):
     assert answer["headers"]["cache-control"] == "no-store, private"
     (event,) = site.facts.published
     assert (event.type, event.key, event.at) == (EventType.CLICKED, DELIVERY, site.clock.at)
-    assert event.view == ViewFacts("192.0.2.9", "Browser/1", URL)
+    assert event.view == ViewFacts(
+        "192.0.2.9", "Browser/1", URL, "192.0.2.0/24", "person", RULES_VERSION
+    )
 
 
 def test_two_clicks_are_two_events(site):
@@ -96,23 +101,89 @@ def test_an_open_is_a_pixel_and_is_told(site):
 
 
 @pytest.mark.parametrize("path", [click(), pixel()])
-@pytest.mark.parametrize(
-    ("method", "headers"),
-    [
-        ("HEAD", {}),
-        ("GET", {"Purpose": "prefetch"}),
-        ("GET", {"Sec_Purpose": "prefetch;prerender"}),
-        ("GET", {"Sec_Purpose": "prefetch;anonymous-client-ip"}),
-        ("GET", {"X_Moz": "prefetch"}),
-        ("GET", {"X_Purpose": "preview"}),
-    ],
-)
-def test_looking_ahead_is_answered_and_not_told(site, path, method, headers):
+def test_head_is_answered_and_not_told(site, path):
     usual = site.ask(path)
     site.facts.published.clear()
-    answer = site.ask(path, method, **headers)
+    answer = site.ask(path, "HEAD")
     assert (answer["statusCode"], answer["headers"]) == (usual["statusCode"], usual["headers"])
     assert site.facts.published == []
+
+
+@pytest.mark.parametrize("path", [click(), pixel()])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Purpose": "prefetch"},
+        {"Sec_Purpose": "prefetch;prerender"},
+        {"Sec_Purpose": "prefetch;anonymous-client-ip"},
+        {"X_Moz": "prefetch"},
+        {"X_Purpose": "preview"},
+    ],
+)
+def test_what_is_fetched_ahead_is_told_as_that(site, path, headers):
+    usual = site.ask(path, user_agent="Browser/1")
+    answer = site.ask(path, user_agent="Browser/1", **headers)
+    assert (answer["statusCode"], answer["headers"]) == (usual["statusCode"], usual["headers"])
+    plain, ahead = (event.view for event in site.facts.published)
+    assert (plain.verdict, plain.ahead) == ("person", False)
+    assert (ahead.verdict, ahead.ahead) == ("prefetch", True)
+
+
+def test_machines_are_told_apart(site):
+    site.ask(pixel(), user_agent="Mozilla/5.0")
+    site.ask(click(), user_agent="curl/8.11.0")
+    site.ask(click())
+    assert [event.view.verdict for event in site.facts.published] == [
+        "machine_open", "link_scanner", "link_scanner"
+    ]  # fmt: skip
+
+
+def test_a_click_in_the_second_of_acceptance_is_no_persons(site):
+    number = submission_number(site.clock.at, 0)
+    site.ask(click(number=number), user_agent="Browser/1")
+    site.clock.at += 5
+    site.ask(click(number=number), user_agent="Browser/1")
+    assert [event.view.verdict for event in site.facts.published] == ["link_scanner", "person"]
+
+
+@pytest.mark.parametrize("path", [click(), pixel()])
+def test_of_a_private_servers_readers_no_address_leaves_the_process(site, path):
+    agent = "Mozilla/5.0 (Windows NT 10.0) Gecko/20100101 Firefox/132.0"
+    site.trust = lambda: Trust({KEY.kid: KEY}, private=frozenset({SERVER}))
+    site.ask(path, user_agent=agent)
+    (event,) = site.facts.published
+    view = event.view
+    assert (view.ip_address, view.network) == ("", "192.0.2.0/24")
+    assert (view.user_agent, view.verdict) == ("Firefox", "person")
+    assert "192.0.2.9" not in json.dumps(dump_event(event))
+
+
+@pytest.mark.parametrize(
+    ("agent", "verdict"), [("Mozilla/5.0", "machine_open"), ("Wget/1.21", "link_scanner")]
+)
+def test_privacy_does_not_change_who_it_was(site, agent, verdict):
+    site.trust = lambda: Trust({KEY.kid: KEY}, private=frozenset({SERVER}))
+    site.ask(pixel(), user_agent=agent)
+    assert site.facts.published[0].view.verdict == verdict
+
+
+@settings(max_examples=100)
+@given(
+    agent=st.binary(max_size=600).map(lambda raw: raw.decode("latin-1")) | st.text(max_size=600),
+    purpose=st.text(max_size=40),
+    address=st.text(max_size=20) | st.ip_addresses().map(str),
+    private=st.booleans(),
+)
+def test_no_header_of_any_octets_stops_a_redirect(agent, purpose, address, private):
+    site = Site(hops=1)
+    site.trust = lambda: Trust({KEY.kid: KEY}, private=frozenset({SERVER} if private else ()))
+    answer = site.ask(
+        click(), user_agent=agent, sec_purpose=purpose, x_forwarded_for=f"{address}, 192.0.2.9"
+    )
+    assert (answer["statusCode"], answer["headers"]["location"]) == (307, URL)
+    (event,) = site.facts.published
+    assert load_event(json.loads(json.dumps(dump_event(event)))) == event
+    assert Verdict(event.view.verdict)
 
 
 def tampered():
@@ -231,10 +302,12 @@ class CountingRows:
         self.reads = 0
         self.trouble = False
         self.blocked = []
+        self.private = set()
 
-    def get(self, _pk, _sk):
+    def get(self, _pk, sk):
         self._count()
         row = self._Key()
+        row.servers = self.private if sk == "private" else None
         row.json = json.dumps({"servers": self.blocked, "hosts": []})
         return row
 
@@ -265,7 +338,7 @@ def test_a_redirect_reads_no_table(counted):
     site, rows = counted
     for _ in range(200):
         assert site.ask(click())["statusCode"] == 307
-    assert rows.reads == 2  # keys and block list, once
+    assert rows.reads == 3  # keys, block list and private servers, once
 
 
 def test_the_block_list_works_within_a_minute(counted):
@@ -276,13 +349,22 @@ def test_the_block_list_works_within_a_minute(counted):
     assert site.ask(click())["statusCode"] == 404
 
 
+def test_the_privacy_setting_works_within_a_minute(counted):
+    site, rows = counted
+    site.ask(click())
+    rows.private = {SERVER}
+    site.clock.at += 60
+    site.ask(click())
+    assert [event.view.ip_address for event in site.facts.published] == ["192.0.2.9", ""]
+
+
 def test_a_table_out_of_reach_does_not_stop_the_redirects(counted):
     site, rows = counted
     site.ask(click())
     rows.trouble = True
     site.clock.at += 60
     assert [site.ask(click())["statusCode"] for _ in range(50)] == [307] * 50
-    assert rows.reads == 3  # one try, then none for a while
+    assert rows.reads == 4  # one try, then none for a while
     rows.trouble, rows.blocked = False, [SERVER]
     site.clock.at += 10
     assert site.ask(click())["statusCode"] == 404

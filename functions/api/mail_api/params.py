@@ -1,6 +1,7 @@
 """From a request's octets to a JSON object, and from its values to the types we work with."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Never
 from urllib.parse import parse_qs
@@ -8,6 +9,7 @@ from urllib.parse import parse_qs
 from mail_api.postal_envelope import ParameterError
 
 MAX_FORM_FIELDS = 100
+MAX_NUMBER = 300  # characters of a JSON number
 
 Params = Mapping[str, Any]
 
@@ -15,12 +17,14 @@ Params = Mapping[str, Any]
 def read_params(content_type: str, body: bytes, query: str | None) -> Params:
     """Return the call's parameters: a JSON body, or a form (or query) field `params` of JSON.
 
-    As in Postal any other content type means no parameters. Raises ParameterError for what is not
-    UTF-8, not JSON, nested too deep or no object.
+    As in Postal any other content type means no parameters, and of a name given twice the last
+    value counts. Raises ParameterError for what is not UTF-8, not JSON, nested too deep or no
+    object, and for a number out of range.
     """
-    if content_type.strip().lower().startswith("application/json"):
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
         return _object(_utf8(body))
-    if content_type.strip().lower().startswith("application/x-www-form-urlencoded") and body:
+    if kind == "application/x-www-form-urlencoded" and body:
         return _object(_form_field(body))
     return _object(query or "")
 
@@ -90,7 +94,7 @@ def _object(document: str) -> Params:
     if not document.strip():
         return {}
     try:
-        value = json.loads(document, parse_constant=_no_constant)
+        value = _read_json(document)
     except RecursionError as error:
         raise ParameterError("the JSON is nested too deep") from error
     except ValueError as error:
@@ -98,6 +102,26 @@ def _object(document: str) -> Params:
     if not isinstance(value, dict):
         raise ParameterError("the parameters are not a JSON object")
     return value
+
+
+def _read_json(document: str) -> Any:
+    return json.loads(
+        document, parse_constant=_no_constant, parse_int=_integer, parse_float=_fraction
+    )
+
+
+def _integer(digits: str) -> int:
+    # Python reads 4,300 digits at most, in time that grows with their square.
+    if len(digits) > MAX_NUMBER:
+        raise ValueError(f"a number has more than {MAX_NUMBER} characters")
+    return int(digits)
+
+
+def _fraction(digits: str) -> float:
+    number = float(digits) if len(digits) <= MAX_NUMBER else math.inf
+    if math.isinf(number):
+        raise ValueError("a number is out of range")
+    return number
 
 
 def _no_constant(name: str) -> Never:

@@ -17,6 +17,17 @@ from mailroom.usecases.accept import MAX_ACCEPTED_RECIPIENTS
 MAX_ATTACHMENTS = 250
 MAX_TAG = 255  # characters, the width of Postal's column
 
+EXPANSIONS = (
+    "status",
+    "details",
+    "inspection",
+    "plain_body",
+    "html_body",
+    "attachments",
+    "headers",
+    "raw_message",
+    "activity_entries",
+)
 _TOO_MANY = {
     "to": "TooManyToAddresses",
     "cc": "TooManyCCAddresses",
@@ -104,7 +115,7 @@ def parse_id(params: Params) -> int:
     """Return the `id` of a message: an integer or a string of digits.
 
     Raises ParameterError if it is missing or of another type, PostalError MessageNotFound for a
-    string that is no number.
+    string that is no number. (Postal: HTTP 500 for any string, SQL out of an object.)
     """
     value = params.get("id")
     match value:
@@ -122,9 +133,27 @@ def parse_id(params: Params) -> int:
             raise ParameterError("id must be an integer")
 
 
+def parse_expansions(params: Params) -> frozenset[str]:
+    """Return the names of `_expansions`: all for true, none for null, false or nothing.
+
+    Names that do not exist are passed over, as in Postal. Raises ParameterError for another type.
+    """
+    match params.get("_expansions"):
+        case None | False:
+            return frozenset()
+        case True:
+            return frozenset(EXPANSIONS)
+        case list() as names if all(isinstance(name, str) for name in names):
+            return frozenset(names)
+        case _:
+            raise ParameterError("_expansions must be true or a list of names")
+
+
 def not_found(id_: object) -> PostalError:
     """Return the error for an id that names no message of the caller's server."""
-    return PostalError("MessageNotFound", "There is no message with that id", id=id_)
+    # Text may hold what UTF-8 cannot write; the answer must.
+    shown = id_[:100].encode("utf-8", "replace").decode() if isinstance(id_, str) else id_
+    return PostalError("MessageNotFound", "There is no message with that id", id=shown)
 
 
 def _count(fields: Mapping[str, Sequence[Recipient]]) -> None:

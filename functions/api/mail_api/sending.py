@@ -1,4 +1,4 @@
-"""The three calls of Postal's v1: read, do, answer. Each returns the envelope's `data`."""
+"""The two sending calls of Postal's v1: read, do, answer. Each returns the envelope's `data`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,13 @@ from uuid import UUID
 from mail_api.params import Params
 from mail_api.postal_envelope import Json, ParameterError, PostalError
 from mail_api.recipients import Recipient, distinct
-from mail_api.schema import not_found, parse_id, parse_message, parse_raw
+from mail_api.schema import parse_message, parse_raw
 from mail_api.wiring import Api
 from mailroom.domain.authorship import signing_domain
 from mailroom.domain.compose import Postmark, compose, received_line
 from mailroom.domain.header_encoding import UnfitHeaderError
 from mailroom.domain.headers import fields, split
-from mailroom.domain.message import Credential, DeliveryKey, Server, Submission
-from mailroom.domain.postal_words import delivery_entry
+from mailroom.domain.message import Credential, Server, Submission
 from mailroom.domain.token import message_token
 from mailroom.errors import (
     InvalidRequestError,
@@ -102,29 +101,6 @@ def send_raw(api: Api, caller: Caller, params: Params) -> Json:
     )
     submission, messages = _accepted(api, parcel, call.recipients, None)
     return {"message_id": submission.message_id, "messages": messages}
-
-
-def list_deliveries(api: Api, caller: Caller, params: Params) -> list[Json]:
-    """`messages/deliveries`: the attempts of one message, oldest first.
-
-    Raises PostalError MessageNotFound, for another server's messages too, and ParameterError.
-    """
-    found = find_message(api, caller.server, parse_id(params))
-    if found is None:
-        raise not_found(params.get("id"))
-    return [delivery_entry(event) for event in api.ports.ledger.history(found[0]) if event.attempt]
-
-
-def find_message(api: Api, server: Server, id_: int) -> tuple[DeliveryKey, Submission] | None:
-    """Return a committed message of `server` by its integer id, or None."""
-    try:
-        key = DeliveryKey.from_postal_id(server.id, id_)
-    except ValueError:
-        return None
-    submission = api.ports.ledger.submission(key.server, key.number)
-    if submission is None or key.index >= submission.recipients:
-        return None
-    return key, submission
 
 
 def _accepted(

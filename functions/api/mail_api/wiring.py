@@ -4,33 +4,58 @@ Importing this module needs no environment and loads no AWS library; `from_envir
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
+from mailroom.adapters.xray import Tracing, traced, tracing_at
 from mailroom.domain.message import Server
+from mailroom.ports import DueWork
 from mailroom.settings import SettingsError, load_settings
 from mailroom.usecases.accept import AcceptPorts
 
+if TYPE_CHECKING:
+    from mailroom.adapters.queued_notifications import QueuedNotifications
+
 _SLACK = 1024 * 1024  # octets of a request body that are not the message in base64
 _RETENTION_DAYS = 30
+_MAX_EVENT = 6 * 1024 * 1024  # octets: what a Lambda function takes and gives
+_ENVELOPE = 16 * 1024  # octets of an answer that are not its body
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
     """The use cases' ports, plugged in, and what the door itself must know.
 
-    `token_secret` is asked per call, since keys rotate; it is cached below.
+    `token_secret` and `signing_keys` (PEM, those that sign webhooks) are asked per call, since
+    keys rotate; they are cached below. `gateway_limit` is how many octets of a request or an
+    answer pass whatever stands before this app.
     """
 
     ports: AcceptPorts
     token_secret: Callable[[], bytes]
     return_path_domain: str
     web_hostname: str
+    signing_keys: Callable[[], Sequence[str]] = tuple
+    gateway_limit: int = _MAX_EVENT
+    work: DueWork | None = None  # what ends holds; only the native API needs it
 
     @property
     def max_body(self) -> int:
         """The longest request body in octets: the largest message in base64, and its JSON."""
-        return self.ports.max_message_size * 3 // 2 + _SLACK
+        return min(self.gateway_limit, self.ports.max_message_size * 3 // 2 + _SLACK)
+
+    @property
+    def max_answer(self) -> int:
+        """The longest answer in octets, as the JSON string that the function hands back."""
+        return self.gateway_limit - _ENVELOPE
+
+
+@cache
+def tracing() -> Tracing:
+    """Return what follows requests."""
+    return tracing_at(load_settings(os.environ).trace_rate)
 
 
 def from_environment() -> Api:
@@ -40,9 +65,9 @@ def from_environment() -> Api:
     """
     from mailroom.adapters.clients import client
     from mailroom.adapters.dynamo_directory import DynamoDirectory
-    from mailroom.adapters.dynamo_ledger import DynamoLedger
+    from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
     from mailroom.adapters.kms_keyring import KmsKeyring
-    from mailroom.adapters.names import body_key
+    from mailroom.adapters.names import SHARDS, body_key
     from mailroom.adapters.s3_bodies import S3Bodies
     from mailroom.adapters.sqs_lane import SqsLane
     from mailroom.adapters.system import SystemChance, SystemClock
@@ -61,13 +86,17 @@ def from_environment() -> Api:
     def key_of(server: Server, number: int, chance: int) -> str:
         return body_key(server.id, number, chance, server.organisation, _RETENTION_DAYS)
 
+    spans = tracing()
+    tables = mail_tables(settings)
+    watches = bound(WatchRow, settings.resource("table", "due"))
+    ledger = DynamoLedger(tables, watches)
+    bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
+    lane = SqsLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
     ports = AcceptPorts(
         directory=directory,
-        ledger=DynamoLedger(
-            mail_tables(settings), bound(WatchRow, settings.resource("table", "due"))
-        ),
-        bodies=S3Bodies(client("s3"), settings.resource("bucket", "bodies")),
-        lane=SqsLane(client("sqs"), settings.resource("queue", "lane")),
+        ledger=traced(ledger, "ledger", spans),
+        bodies=traced(bodies, "bodies", spans),
+        lane=traced(lane, "lane", spans),
         clock=clock,
         chance=SystemChance(),
         max_message_size=settings.max_message_size,
@@ -79,4 +108,21 @@ def from_environment() -> Api:
         token_secret=lambda: directory.current_key("token").secret,
         return_path_domain=settings.return_path_domain,
         web_hostname=settings.web_hostname or settings.return_path_domain,
+        signing_keys=lambda: [key.public for key in directory.keys("webhook").values()],
+        work=traced(DynamoDueWork(tables, watches, SHARDS), "work", spans),
+    )
+
+
+@cache
+def webhook_calls() -> "QueuedNotifications":
+    """Return the webhook queue and its history. Raises SettingsError."""
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.queued_notifications import QueuedNotifications
+    from mailroom.adapters.tables import NotificationRow, bound
+
+    settings = load_settings(os.environ)
+    return QueuedNotifications(
+        client("sqs"),
+        settings.resource("queue", "webhooks"),
+        bound(NotificationRow, settings.resource("table", "notifications")),
     )

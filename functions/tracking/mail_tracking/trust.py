@@ -1,4 +1,4 @@
-"""Keys and block list as last read; a table that cannot be read does not stop the redirects."""
+"""Keys and lists as last read; a table that cannot be read does not stop the redirects."""
 
 from collections.abc import Callable
 

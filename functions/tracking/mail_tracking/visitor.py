@@ -20,7 +20,8 @@ def visit(method: str, headers: Mapping[str, str], source_ip: str, *, hops: int)
     return Visit(
         ip_address=_address(headers.get("x-forwarded-for", ""), source_ip, hops),
         user_agent=headers.get("user-agent", ""),
-        counts=method != "HEAD" and not _is_prefetch(headers),
+        head=method == "HEAD",
+        ahead=_is_prefetch(headers),
     )
 
 

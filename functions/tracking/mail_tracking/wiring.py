@@ -8,6 +8,7 @@ from mailroom.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     from mailroom.adapters.dynamo_directory import DynamoDirectory
+    from mailroom.adapters.xray import Tracing
     from mailroom.usecases.track import TrackPorts, Trust
 
 
@@ -21,6 +22,14 @@ def hops() -> int:
     if not text.isdecimal() or int(text) > 10:
         raise SettingsError(f"MAILROOM_TRUSTED_HOPS is not a number from 0 to 10: {text!r}")
     return int(text)
+
+
+@cache
+def tracing() -> "Tracing":
+    """Return what follows invocations."""
+    from mailroom.adapters.xray import tracing_at
+
+    return tracing_at(load_settings(os.environ).trace_rate)
 
 
 @cache
@@ -58,7 +67,7 @@ def ports() -> "TrackPorts":
 
 
 def read_trust(directory: "DynamoDirectory") -> "Trust":
-    """Return keys and block list; the directory keeps both for 60 seconds."""
+    """Return keys, block list and private servers; the directory keeps each for 60 seconds."""
     from mailroom.domain.tracking_token import TrackingKey
     from mailroom.usecases.track import Trust
 
@@ -68,4 +77,5 @@ def read_trust(directory: "DynamoDirectory") -> "Trust":
         {key.kid: TrackingKey(key.kid, key.secret) for key in keys},
         blocked.servers,
         blocked.hosts,
+        directory.private_servers(),
     )

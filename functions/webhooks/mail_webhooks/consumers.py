@@ -8,17 +8,16 @@ from mail_webhooks.batch import read_event, run_batch
 from mail_webhooks.stream import read_stream
 from mailroom.adapters.log_line import log_line
 from mailroom.adapters.notification_text import load_notification
-from mailroom.domain.event import Event
-from mailroom.ports import Counters, Facts, Ledger, Notifications
+from mailroom.ports import Counters, Facts, FirstViews, Ledger, Notifications
 from mailroom.usecases.fan_out import FanOutPorts
 from mailroom.usecases.fan_out import fan_out as calls_for
 from mailroom.usecases.notify import NotifyPorts, Told, notify
 from mailroom.usecases.publish import publish as publish_changes
-from mailroom.usecases.record import count
+from mailroom.usecases.record import Recorded, count
 from mailroom.usecases.record import record as record_event
 
 Report = dict[str, Any]
-CONCURRENT_CALLS = 5  # ten calls of five seconds fit twice into the function's time-out
+CONCURRENT_CALLS = 5  # ten calls of 25 seconds (the longest allowed) fit into the time-out
 
 
 def publish(event: Mapping[str, Any], facts: Facts) -> Report:
@@ -35,15 +34,16 @@ def publish(event: Mapping[str, Any], facts: Facts) -> Report:
     return {"batchItemFailures": []}
 
 
-def record(event: Mapping[str, Any], ledger: Ledger, counters: Counters) -> Report:
+def record(
+    event: Mapping[str, Any], ledger: Ledger, views: FirstViews, counters: Counters
+) -> Report:
     """Keep a batch of events as history and count the new ones.
 
     Counters are approximate: a failure to count is logged and repeats nothing.
     """
 
-    def keep(body: str) -> Event | None:
-        fact = read_event(body)
-        return fact if record_event(fact, ledger) else None
+    def keep(body: str) -> Recorded | None:
+        return record_event(read_event(body), ledger, views)
 
     with log_line("record") as line:
         batch = run_batch(event, keep)

@@ -12,9 +12,18 @@ from mailroom.settings import Settings, load_settings
 if TYPE_CHECKING:
     from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.dynamo_ledger import DynamoLedger
-    from mailroom.ports import Counters, Facts, Notifications
+    from mailroom.adapters.xray import Tracing
+    from mailroom.ports import Counters, Facts, FirstViews, Notifications
     from mailroom.usecases.fan_out import FanOutPorts
     from mailroom.usecases.notify import NotifyPorts
+
+
+@cache
+def tracing() -> "Tracing":
+    """Return what follows invocations."""
+    from mailroom.adapters.xray import tracing_at
+
+    return tracing_at(_settings().trace_rate)
 
 
 @cache
@@ -35,6 +44,15 @@ def ledger() -> "DynamoLedger":
     settings = _settings()
     # Nothing is watched from here; the functions are not even given the table's name.
     return DynamoLedger(mail_tables(settings), bound(WatchRow, "unused"))
+
+
+@cache
+def first_views() -> "FirstViews":
+    """Return the first opens and clicks."""
+    from mailroom.adapters.dynamo_views import DynamoFirstViews
+    from mailroom.adapters.tables import FirstViewRow, bound
+
+    return DynamoFirstViews(bound(FirstViewRow, _settings().resource("table", "mail")))
 
 
 @cache
@@ -78,20 +96,33 @@ def notifications() -> "Notifications":
 @cache
 def notify_ports() -> "NotifyPorts":
     """Return what `deliver` needs."""
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_breaker import DynamoGates
     from mailroom.adapters.http_endpoint import HttpEndpoint
     from mailroom.adapters.rsa_signer import RsaSigner
-    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.sns_topics import SnsTopic
+    from mailroom.adapters.system import SystemChance, SystemClock
+    from mailroom.adapters.tables import GateRow, bound
+    from mailroom.domain.breaker import Policy
+    from mailroom.domain.notify_retry import NotifyPolicy
+    from mailroom.usecases.gatekeeper import Gatekeeper
     from mailroom.usecases.notify import NotifyPorts
 
     settings, directory = _settings(), _directory()
+    gates = DynamoGates(bound(GateRow, settings.resource("table", "notifications")), SystemClock())
+    divisor = settings.delay_divisor
     signer = cache(RsaSigner)  # reading a key costs more than signing with it
     return NotifyPorts(
         directory=directory,
         notifications=notifications(),
-        endpoint=HttpEndpoint(settings.endpoint_networks),
+        endpoint=HttpEndpoint(settings.endpoint_networks, timeout=settings.webhook_timeout),
+        topics=SnsTopic(client("sns")),
+        gatekeeper=Gatekeeper(gates, SystemChance(), Policy(divisor=divisor)),
         clock=SystemClock(),
+        chance=SystemChance(),
         signatures=lambda body: signer(directory.current_key("webhook").secret).headers(body),
-        delay_divisor=settings.delay_divisor,
+        topic_family=settings.resources.get("MAILROOM_TOPIC_ORG", ""),
+        policy=NotifyPolicy(hours=settings.webhook_retry_hours, divisor=divisor),
     )
 
 

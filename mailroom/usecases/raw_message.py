@@ -1,0 +1,23 @@
+"""Read a submission's raw message back, wherever it lies."""
+
+import zlib
+
+from mailroom.domain.message import Submission
+from mailroom.errors import BodyGoneError
+from mailroom.ports import Bodies
+
+_MAX_UNPACKED = 64 * 1024 * 1024  # octets: a damaged row must not fill the memory
+
+
+def raw_message(submission: Submission, bodies: Bodies) -> bytes:
+    """Return the message as it was accepted: CRLF, before tracking and signing.
+
+    Raises BodyGoneError when its retention is over.
+    """
+    body = submission.body
+    if body.inline is not None:
+        return zlib.decompressobj().decompress(body.inline, _MAX_UNPACKED)
+    try:
+        return bodies.get(body.key or "")
+    except KeyError as error:
+        raise BodyGoneError(body.key) from error
