@@ -26,7 +26,8 @@ SIZES = (2_048, 51_200)
 CONNECTIONS = (1, 10, 50)
 QUICK = 12  # messages
 _SIGNING_AT = 10  # connections: one row of a peer that signs at intake is enough
-_COUNTED = 50  # messages of the run that counts calls
+_COUNTED = 50  # messages of the run that counts calls, and of the warm-up
+_WARM_UP = Scenario(SIZES[0], 10, kept=True, tls=True)
 
 NOTES = (
     (
@@ -58,6 +59,8 @@ def measure(count: int = 0, *, quick: bool = False) -> dict[str, Any]:
         ]
         others = _peers(stack, folder, certificate)
         by_address = all(takes_by_address(subject.port) for subject in ours)
+        for subject in (*ours, *others):  # every thread and process starts before it counts
+            subject.figure(_WARM_UP, _COUNTED, by_address=by_address)
         lines = [
             _line(scenario, ours, others, count, by_address=by_address)
             for scenario in _scenarios(quick=quick, by_address=by_address)

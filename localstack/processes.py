@@ -162,7 +162,7 @@ def host_process(
         **own,
         "MAILROOM_NAMESERVERS": f"{LOOPBACK}:{config.ports.dns}",
         "MAILROOM_MX_PORT": str(config.ports.mx),
-        "MAILROOM_MX_NETWORKS": "127.0.0.0/29",
+        "MAILROOM_MX_NETWORKS": "127.0.0.0/25,::1/128",
         "MAILROOM_JOURNAL_DIR": str(config.path("journal")),
         "MAILROOM_FAULT_FILE": str(config.path("fault")),  # tests of crashes write it
         "MAILROOM_SUBMISSION_PORTS": (

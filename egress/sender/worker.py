@@ -118,7 +118,7 @@ class Worker:
         if isinstance(trouble, JournalError):
             self._journal_trouble = self._journal_trouble or trouble
             if self._stop is not None:
-                pass
+                self._stop.set()
 
     async def _work(self, entry: Received) -> None:
         wake_up = entry.wake_up

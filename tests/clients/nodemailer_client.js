@@ -22,6 +22,6 @@ transport
     attachments: [{ filename: "grün.txt", content: "Hello world!" }],
   })
   .then(
-    (done) => process.stdout.write(JSON.stringify({ accepted: done.accepted, reply: done.response })),
+    ({ accepted, response }) => process.stdout.write(JSON.stringify({ accepted, reply: response })),
     (error) => process.stdout.write(JSON.stringify({ code: error.code, reply: error.response })),
   );

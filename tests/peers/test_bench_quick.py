@@ -3,15 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import peers
-from bench.queue_peer import holding, take_in
-from tests.peers.capture import capturing
-from tests.support.customer import wait_for
 from tests.support.emulator import ROOT
 
 pytestmark = pytest.mark.peers
@@ -103,23 +99,3 @@ def test_egress_stands_next_to_postfix() -> None:
     assert like["unlike"] == ""
     assert deployed["unlike"]
     assert found["ratio_like_for_like"] == like["ratios_to_peer"]
-
-
-def test_the_peer_holds_what_it_takes_in_and_delivers_it_signed_when_asked(
-    open_folder: Path,
-) -> None:
-    with (
-        capturing() as sink,
-        holding(open_folder, next_port=sink.port, connections=5, signing=True) as peer,
-    ):
-        take_in(peer, 20, 2_048, connections=2)
-        waiting = peer.postfix.queued
-        assert waiting == 20 + 2 * 2  # the warm-up's are there too
-        assert sink.messages == []
-        delivered = peer.deliver_all()
-        wait_for(lambda: len(sink.messages) == waiting, what="all that was held")
-        wait_for(lambda: peer.postfix.queued == 0, what="an empty queue")
-    assert delivered.seconds > 0
-    for raw in sink.messages:
-        assert raw.count(b"DKIM-Signature:") == 1
-        assert b"c=relaxed/relaxed" in raw

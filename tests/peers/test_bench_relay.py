@@ -2,6 +2,8 @@
 
 import base64
 import smtplib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import dkim
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bench import peers
+from bench.queue_peer import holding, take_in
 from bench.sample import message
 from tests.peers.capture import capturing
 from tests.support.customer import wait_for
@@ -25,6 +28,14 @@ def _needs_peers() -> None:
     problem = peers.why_not()
     if problem:
         pytest.skip(f"{problem} (.ci/run installs it)")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder for Postfix's own account. Every start of pytest closes those it makes itself."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_the_relay_signs_with_rsa_2048_relaxed_relaxed(open_folder: Path) -> None:
@@ -54,3 +65,23 @@ def test_a_small_measurement_has_its_conditions_with_it(open_folder: Path) -> No
     assert found["messages_per_second"] > 0
     assert found["cpu_ms_per_message"] > 0
     assert "fsync" in found["ledger"]
+
+
+def test_the_peer_holds_what_it_takes_in_and_delivers_it_signed_when_asked(
+    open_folder: Path,
+) -> None:
+    with (
+        capturing() as sink,
+        holding(open_folder, next_port=sink.port, connections=5, signing=True) as peer,
+    ):
+        take_in(peer, 20, 2_048, connections=2)
+        waiting = peer.postfix.queued
+        assert waiting == 20 + 2 * 2  # the warm-up's are there too
+        assert sink.messages == []
+        delivered = peer.deliver_all()
+        wait_for(lambda: len(sink.messages) == waiting, what="all that was held")
+        wait_for(lambda: peer.postfix.queued == 0, what="an empty queue")
+    assert delivered.seconds > 0
+    for raw in sink.messages:
+        assert raw.count(b"DKIM-Signature:") == 1
+        assert b"c=relaxed/relaxed" in raw

@@ -14,6 +14,7 @@ from mailroom.domain.message import (
     BodyRef,
     Delivery,
     DeliveryKey,
+    Server,
     ServerId,
     Submission,
     Webhook,
@@ -220,3 +221,13 @@ def test_a_queue_that_refuses_fails_all_so_that_none_is_forgotten(ledger):
 def test_a_notification_survives_the_queue(ledger):
     call, _ = only(SENT, ledger)
     assert load_notification(dump_notification(call)) == call
+
+
+def test_a_webhook_of_the_organisation_hears_of_each_of_its_servers(ledger):
+    here = ports(ledger, hook())
+    here.directory.add_server(Server(SERVER, "shop", "n", "p", "abc123"))
+    for organisation, id_ in (("shop", "ours"), ("bank", "theirs")):
+        shared = replace(hook(id_), server=ServerId(""))
+        here.directory.add_organisation_webhook(organisation, shared)
+    calls = fan_out(SENT, here)
+    assert [(call.webhook, call.server) for call in calls] == [("w1", SERVER), ("ours", SERVER)]

@@ -13,6 +13,7 @@ from mailroom.domain.notify_retry import (
     hop,
     retry_after_seconds,
 )
+from mailroom.settings import SettingsError, load_settings
 
 HOUR = 3600.0
 NOW = 1_794_477_600.0  # Thu, 12 Nov 2026 10:00:00 GMT
@@ -106,3 +107,18 @@ def test_hops_reach_the_moment_and_never_come_before_it(now, wait):
         now, hops = now + step, hops + 1
         assert hops <= wait / MAX_HOP + 2
     assert hop(now, not_before) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "default", "most"),
+    [
+        ("MAILROOM_WEBHOOK_RETRY_HOURS", "webhook_retry_hours", 24.0, 240),
+        ("MAILROOM_WEBHOOK_TIMEOUT", "webhook_timeout", 10.0, 25),
+    ],
+)
+def test_hours_and_time_out_are_settings_with_an_upper_bound(name, field, default, most):
+    assert getattr(load_settings({}), field) == default
+    assert getattr(load_settings({name: f"{most}"}), field) == most
+    for wrong in (f"{most + 1}", "0", "x"):
+        with pytest.raises(SettingsError, match=name):
+            load_settings({name: wrong})

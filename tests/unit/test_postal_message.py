@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from mail_api.message_view import mime_base64
 from mail_api.schema import EXPANSIONS
 
 from mailroom.adapters.rsa_signer import RsaSigner
+from mailroom.adapters.s3_bodies import S3Bodies
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import BodyRef, DeliveryKey
@@ -232,6 +234,16 @@ def test_a_body_past_its_retention_is_null_and_the_rest_is_there(api: MemoryApi)
     gone = ["plain_body", "html_body", "attachments", "headers", "raw_message"]
     assert {field: whole[field] for field in gone} == dict.fromkeys(gone)
     assert whole["details"]["subject"] == "Grüße"
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied"])
+def test_what_s3_calls_a_missing_body_is_a_missing_body(code: str) -> None:
+    class Store:
+        def get_object(self, **_: str) -> None:
+            raise ClientError({"Error": {"Code": code}}, "GetObject")
+
+    with pytest.raises(KeyError):
+        S3Bodies(Store(), "bodies").get("30/gone")
 
 
 def test_a_body_in_the_store_is_read(api: MemoryApi) -> None:

@@ -1,7 +1,7 @@
 """The history of a server's webhooks, and calling again what was in it.
 
     GET  /api/v2/webhooks/{id}/deliveries?limit=50&cursor=...
-    POST /api/v2/webhooks/{id}/replay  {"uuid": ...} or {"from": ..., "to": ..., "only_failed": true}
+    POST /api/v2/webhooks/{id}/replay      {"uuid"} or {"from", "to", "only_failed"}
 
 A key sees the webhooks of its own server, those of its organisation included; all others do not
 exist for it.
