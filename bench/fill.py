@@ -45,7 +45,7 @@ from mailroom.adapters.clients import client
 from mailroom.adapters.directory_rows import DirectoryRows
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow, bound
-from mailroom.adapters.xray import tracing_at
+from mailroom.adapters.xray import tracing_of
 from mailroom.domain.address import parse_address
 from mailroom.domain.message import Credential, Server, ServerId
 from mailroom.settings import Settings, load_settings
@@ -91,7 +91,7 @@ def seed_tenant(config: StackConfig, settings: Settings) -> None:
 
 def fill(settings: Settings, server: Server, count: int, octets: int) -> None:
     """Accept `count` messages of the server, one recipient each."""
-    ports = accept_ports(settings, tracing_at(settings.trace_rate))
+    ports = accept_ports(settings, tracing_of(settings))
     author = f"bench@{FROM_DOMAIN}"
     credential = Credential("bench", server.id, "smtp", "bench")
 
@@ -117,7 +117,7 @@ def _rows(settings: Settings) -> DirectoryRows:
 
 def _server(settings: Settings, id_: str, *, links: bool) -> Server:
     """Return the server, after switching the rewriting of its links off if asked to."""
-    found = accept_ports(settings, tracing_at(settings.trace_rate)).directory.server(ServerId(id_))
+    found = accept_ports(settings, tracing_of(settings)).directory.server(ServerId(id_))
     if found is None:
         raise LookupError(f"there is no server {id_}")
     if not links:

@@ -23,6 +23,16 @@ def check_ports(ports: Ports) -> None:
                 )
 
 
+def speaks_ipv6() -> bool:
+    """Say whether this machine has an IPv6 loopback address."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def free_ports() -> Ports:
     """Return ports that are free now. Raises PortError if none can be found."""
     found: list[int] = []

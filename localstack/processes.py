@@ -17,6 +17,7 @@ from localstack.config import (
     StackConfig,
 )
 from localstack.naming import environment
+from localstack.ports import speaks_ipv6
 from localstack.resources import Resources
 
 EMULATOR = "emulator"
@@ -163,6 +164,7 @@ def host_process(
         "MAILROOM_NAMESERVERS": f"{LOOPBACK}:{config.ports.dns}",
         "MAILROOM_MX_PORT": str(config.ports.mx),
         "MAILROOM_MX_NETWORKS": "127.0.0.0/25,::1/128",
+        "MAILROOM_SOURCE_ADDRESS6": "::1" if speaks_ipv6() else "",
         "MAILROOM_JOURNAL_DIR": str(config.path("journal")),
         "MAILROOM_FAULT_FILE": str(config.path("fault")),  # tests of crashes write it
         "MAILROOM_SUBMISSION_PORTS": (

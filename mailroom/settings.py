@@ -32,6 +32,7 @@ class Settings:
     webhook_timeout: float = 10.0  # one whole call
     hold_days: float = 7.0  # how long a held message waits for a person
     trace_rate: float = 0.01  # share of requests that X-Ray follows
+    xray_daemon: str = ""  # UDP host:port of the X-Ray daemon, if not the usual one
 
     def resource(self, kind: str, name: str) -> str:
         """Return the name, URL or ARN of a resource.
@@ -74,6 +75,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         # A released body must still be there: the shortest class that keeps it is 30 days.
         hold_days=_bounded(environment, "MAILROOM_HOLD_DAYS", 7.0, 25.0),
         trace_rate=_share(environment, "MAILROOM_TRACE_RATE", 0.01),
+        xray_daemon=environment.get("AWS_XRAY_DAEMON_ADDRESS", ""),
     )
 
 

@@ -30,6 +30,7 @@ IMPORTERS = {
     "aiohttp": ["localstack", "bench"],
     "aiosmtpd": ["egress/submission", "localstack/simulator", "bench"],
     "aiosmtplib": ["egress/pipelined.py", "egress/greeting.py", "egress/connecting.py", "bench"],
+    "aws_xray_sdk": ["mailroom/adapters/xray.py"],
     "boto3": [
         "mailroom/adapters/clients.py",
         "functions/tracking/mail_tracking/wiring.py",

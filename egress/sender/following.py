@@ -7,13 +7,13 @@ annotation of every segment, joins them.
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from egress.core.mx import MxAnswer
-from egress.sender.attempt import Desk
-from egress.sender.copies import Copy
+from egress.sender.attempt import Book, Desk
+from egress.sender.copies import Copier, Copy
 from egress.sender.exchange import Exchange, Exchanged
-from mailroom.adapters.xray import Span, Tracing, traced
+from mailroom.adapters.xray import Span, Traced, Tracing
 from mailroom.domain.message import ServerId, WakeUp
 
 SEGMENT = "mailroom-sender"
@@ -27,6 +27,17 @@ def follow(spans: Tracing) -> Callable[[WakeUp], AbstractContextManager[Span]]:
         return spans.segment(SEGMENT, wake_up.trace, delivery=str(key), server=key.server)
 
     return segment
+
+
+class _Waited(Traced):
+    """Follows coroutine functions to their end."""
+
+    def _wrapped(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            with self._tracing.step(name):
+                return await function(*arguments, **named)
+
+        return call
 
 
 def followed_desk(desk: Desk, spans: Tracing) -> Desk:
@@ -55,8 +66,8 @@ def followed_desk(desk: Desk, spans: Tracing) -> Desk:
 
     return replace(
         desk,
-        book=traced(desk.book, "book", spans),
-        copier=traced(desk.copier, "copier", spans),
+        book=cast("Book", _Waited(desk.book, "book", spans)),
+        copier=cast("Copier", _Waited(desk.copier, "copier", spans)),
         resolve=resolved,
         exchange=cast("Exchange", exchanged),  # called alike
     )

@@ -51,7 +51,7 @@ from mailroom.adapters.dynamo_relays import RelayRows
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import CounterRow, DirectoryRow, bound
-from mailroom.adapters.xray import tracing_at
+from mailroom.adapters.xray import tracing_of
 from mailroom.settings import Settings, load_settings
 
 _AWS = AioConfig(
@@ -138,7 +138,7 @@ async def run(settings: Settings, host: Host) -> None:
         if host.ready_file:
             host.ready_file.write_text(json.dumps({"pid": os.getpid()}))
         try:
-            spans = tracing_at(settings.trace_rate)
+            spans = tracing_of(settings)
             worker = Worker(
                 lane, followed_desk(desk, spans), slots=host.slots, follow=follow(spans)
             )

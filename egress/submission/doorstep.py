@@ -6,6 +6,7 @@ no further. Ports that need neither use asyncio's.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from ipaddress import ip_address
@@ -82,18 +83,25 @@ class Doorstep:
 
     async def _receive(self, connection: socket.socket, address: str) -> None:
         try:
-            async with asyncio.timeout(self._office.limits.proxy_time):
-                address = await self._announced(connection, address)
-        except (MalformedProxyHeaderError, OSError) as error:
-            if isinstance(error, MalformedProxyHeaderError):
-                await _refuse(connection)
-            connection.close()
-            log.info("no session", extra={"client": address, "ended": f"PROXY header: {error}"})
+            source = await self._source(connection, address)
         except BaseException:
             connection.close()
             raise
+        if source is None:
+            connection.close()
         else:
-            await self._serve(connection, address)
+            await self._serve(connection, source)
+
+    async def _source(self, connection: socket.socket, address: str) -> str | None:
+        """Return who connected, or None if that is not to be found out."""
+        try:
+            async with asyncio.timeout(self._office.limits.proxy_time):
+                return await self._announced(connection, address)
+        except (MalformedProxyHeaderError, OSError) as error:
+            log.info("no session", extra={"client": address, "ended": f"PROXY header: {error}"})
+            if isinstance(error, MalformedProxyHeaderError):
+                await _refuse(connection)
+            return None
 
     async def _announced(self, connection: socket.socket, address: str) -> str:
         """Return who connected: by the PROXY header if the address is a balancer's of ours."""
@@ -123,6 +131,11 @@ class Doorstep:
                 reason = f"TLS handshake failed: {type(error).__name__}"
                 log.info("no session", extra={"client": address, "ended": reason})
                 return
+            except asyncio.CancelledError:
+                # Closing a connection within its handshake waits for the client; it need not.
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                raise
             await session.over
         finally:
             if admitted:

@@ -35,7 +35,7 @@ from mailroom.adapters.s3_bodies import S3Bodies
 from mailroom.adapters.sqs_lane import SqsLane
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
-from mailroom.adapters.xray import Tracing, traced, tracing_at
+from mailroom.adapters.xray import Tracing, traced, tracing_of
 from mailroom.domain.message import Server
 from mailroom.ports import Directory
 from mailroom.settings import Settings, SettingsError, load_settings
@@ -134,7 +134,7 @@ def main() -> int:
     log_as_json()
     try:
         settings, host = load_settings(os.environ), read_host(os.environ)
-        spans = tracing_at(settings.trace_rate)
+        spans = tracing_of(settings)
         ports = accept_ports(settings, spans)
         accepting = traced_accept(ports, spans)
         shared = office(host, limits_of(settings, host), ports.directory, accepting)

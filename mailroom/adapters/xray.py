@@ -8,17 +8,16 @@ are lost in silence.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from inspect import iscoroutinefunction, isfunction, ismethod
 from typing import Any, Protocol, TypeVar, cast
 
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.domain.trace import TraceContext, decided, read_trace
 from mailroom.ports import Chance, Clock
+from mailroom.settings import Settings
 
 MAX_STEPS = 90  # of one segment: a document must fit into a datagram
 
@@ -58,12 +57,26 @@ _current: ContextVar[_Followed | None] = ContextVar("span", default=None)
 
 
 class Tracing:
-    """Makes spans. `rate` is the share of new traces that are followed, 0 to 1."""
+    """Makes spans. `rate` is the share of new traces that are followed, 0 to 1.
 
-    def __init__(self, rate: float, clock: Clock, chance: Chance) -> None:
+    `daemon` is the daemon's UDP `host:port` (the library's default if empty); `ambient` gives the
+    trace header Lambda has set for the invocation under way, "" elsewhere.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        clock: Clock,
+        chance: Chance,
+        *,
+        daemon: str = "",
+        ambient: Callable[[], str] = str,
+    ) -> None:
         self._rate = rate
         self._clock = clock
         self._chance = chance
+        self._daemon = daemon
+        self._ambient = ambient
 
     @contextmanager
     def segment(self, name: str, header: str = "", **values: Value) -> Iterator[Span]:
@@ -90,7 +103,7 @@ class Tracing:
         A trace header of the caller's is not looked at: whoever calls an API must not decide
         what is recorded about it.
         """
-        ambient = read_trace(os.environ.get("_X_AMZN_TRACE_ID", ""))
+        ambient = read_trace(self._ambient())
         if not (ambient.root and ambient.parent and ambient.sampled):
             with self.segment(name, ambient.header) as span:
                 yield span
@@ -154,13 +167,13 @@ class Tracing:
 
     @cached_property
     def _sdk(self) -> "_Sdk":
-        return _Sdk()
+        return _Sdk(self._daemon)
 
 
 class _Sdk:
-    """The library's entities and its way to the daemon (AWS_XRAY_DAEMON_ADDRESS)."""
+    """The library's entities and its way to the daemon."""
 
-    def __init__(self) -> None:
+    def __init__(self, daemon: str) -> None:
         # It would log each datagram that could not be sent.
         logging.getLogger("aws_xray_sdk").setLevel(logging.CRITICAL)
         from aws_xray_sdk.core import xray_recorder
@@ -170,7 +183,7 @@ class _Sdk:
 
         # Its recorder has opened a socket; a second one would have no use.
         self._emitter = xray_recorder.emitter
-        self._emitter.set_daemon_address(os.environ.get("AWS_XRAY_DAEMON_ADDRESS"))
+        self._emitter.set_daemon_address(daemon)
         self._segment, self._facade, self._subsegment = Segment, FacadeSegment, Subsegment
 
     def segment(self, name: str, context: TraceContext) -> Any:
@@ -189,9 +202,15 @@ class _Sdk:
         self._emitter.send_entity(entity)
 
 
-def tracing_at(rate: float) -> Tracing:
-    """Return the tracing of a process that follows `rate` (0 to 1) of the new traces."""
-    return Tracing(rate, SystemClock(), SystemChance())
+def tracing_of(settings: Settings, ambient: Callable[[], str] = str) -> Tracing:
+    """Return the tracing of a process; `ambient` as in `Tracing`."""
+    return Tracing(
+        settings.trace_rate,
+        SystemClock(),
+        SystemChance(),
+        daemon=settings.xray_daemon,
+        ambient=ambient,
+    )
 
 
 def followed(handler: H, name: str, tracing: Callable[[], Tracing]) -> H:
@@ -210,9 +229,9 @@ def traced(inner: T, name: str, tracing: Tracing) -> T:
 
 
 class Traced:
-    """Any port or service with a step around each call of its methods, named `<name>.<method>`.
+    """Any port with a step around each call of its methods, named `<name>.<method>`.
 
-    Plain and coroutine functions both; attributes that are no functions pass through.
+    Attributes that are no functions pass through.
     """
 
     def __init__(self, inner: Any, name: str, tracing: Tracing) -> None:
@@ -224,22 +243,13 @@ class Traced:
         found = getattr(self._inner, attribute)
         if not callable(found):
             return found
-        wrapped = traced_call(found, f"{self._name}.{attribute}", self._tracing)
+        wrapped = self._wrapped(found, f"{self._name}.{attribute}")
         self.__dict__[attribute] = wrapped
         return wrapped
 
+    def _wrapped(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            with self._tracing.step(name):
+                return function(*arguments, **named)
 
-def traced_call(function: Callable[..., Any], name: str, tracing: Tracing) -> Callable[..., Any]:
-    """Return `function` with a step around each call, to its end if it is a coroutine function."""
-
-    async def wait(*arguments: Any, **named: Any) -> Any:
-        with tracing.step(name):
-            return await function(*arguments, **named)
-
-    def call(*arguments: Any, **named: Any) -> Any:
-        with tracing.step(name):
-            return function(*arguments, **named)
-
-    # An object may be called too; then its class says what the call is.
-    called = function if ismethod(function) or isfunction(function) else type(function).__call__
-    return wait if iscoroutinefunction(called) else call
+        return call

@@ -128,7 +128,8 @@ class Stand:
                 await self.server.stop(grace=0)
                 for client in self.clients:
                     client.hang_up()
-                await asyncio.sleep(0)  # lets the transports notice
+                for _ in range(10):
+                    await asyncio.sleep(0)  # lets the transports notice
         gc.collect()
         assert escaped == []
 

@@ -19,10 +19,13 @@ from tests.support.xray_daemon import XrayDaemon, running_daemon, steps
 
 
 @pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[XrayDaemon]:
+def daemon() -> Iterator[XrayDaemon]:
     with running_daemon() as daemon:
-        monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", daemon.address)
         yield daemon
+
+
+def tracing(daemon: XrayDaemon, rate: float = 1.0) -> Tracing:
+    return Tracing(rate, FixedClock(), FixedChance(), daemon=daemon.address)
 
 
 async def one_attempt(world: World, spans: Tracing, trace: str) -> None:
@@ -41,7 +44,7 @@ async def one_attempt(world: World, spans: Tracing, trace: str) -> None:
 async def test_from_the_request_to_the_reply_is_one_trace(
     tmp_path: Path, daemon: XrayDaemon
 ) -> None:
-    world, spans = World(tmp_path), Tracing(1.0, FixedClock(), FixedChance())
+    world, spans = World(tmp_path), tracing(daemon)
     world.add()
     with spans.segment("mailroom-api"):
         trace = spans.header()
@@ -66,7 +69,7 @@ async def test_from_the_request_to_the_reply_is_one_trace(
 async def test_a_retry_has_a_trace_of_its_own_with_the_same_delivery(
     tmp_path: Path, daemon: XrayDaemon
 ) -> None:
-    world, spans = World(tmp_path), Tracing(1.0, FixedClock(), FixedChance())
+    world, spans = World(tmp_path), tracing(daemon)
     world.add()
     world.receivers.scripts["r1@example.org"] = [SmtpReply(450, "4.2.0 later", Phase.RCPT)]
     with spans.segment("mailroom-api"):
@@ -82,10 +85,10 @@ async def test_a_retry_has_a_trace_of_its_own_with_the_same_delivery(
 
 
 async def test_an_unfollowed_attempt_sends_nothing(tmp_path: Path, daemon: XrayDaemon) -> None:
-    world, spans = World(tmp_path), Tracing(0.0, FixedClock(), FixedChance())
+    world, spans = World(tmp_path), tracing(daemon, 0.0)
     world.add()
     await one_attempt(world, spans, "")
-    with Tracing(1.0, FixedClock(), FixedChance()).segment("last"):
+    with tracing(daemon).segment("last"):
         pass
     wait_for(lambda: daemon.documents, within=5, every=0.01, what="the last segment")
     assert [document["name"] for document in daemon.documents] == ["last"]

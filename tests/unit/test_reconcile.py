@@ -325,7 +325,9 @@ def some_delivery(draw, index):
     more = {}
     if state is State.ATTEMPTING:
         more = {"claim": "host1", "claim_until": draw(around)}
-    if state in (State.DEFERRED, State.ATTEMPTING) and draw(st.booleans()):
+    # A released delivery is queued and due; a hold always has its end.
+    may_be_due = state in (State.QUEUED, State.DEFERRED, State.ATTEMPTING) and draw(st.booleans())
+    if state is State.HELD or may_be_due:
         more["due_at"] = draw(around)
     return row(state, index, uncertain=draw(st.integers(0, 1)), **more)
 

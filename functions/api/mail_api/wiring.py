@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mailroom.adapters.xray import Tracing, traced, tracing_at
+from mailroom.adapters.xray import Tracing, traced, tracing_of
 from mailroom.domain.message import Server
 from mailroom.ports import DueWork
 from mailroom.settings import SettingsError, load_settings
@@ -55,7 +55,7 @@ class Api:
 @cache
 def tracing() -> Tracing:
     """Return what follows requests."""
-    return tracing_at(load_settings(os.environ).trace_rate)
+    return tracing_of(load_settings(os.environ), lambda: os.environ.get("_X_AMZN_TRACE_ID", ""))
 
 
 def from_environment() -> Api:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @cache
 def tracing() -> "Tracing":
     """Return what follows invocations."""
-    from mailroom.adapters.xray import tracing_at
+    from mailroom.adapters.xray import tracing_of
 
-    return tracing_at(_settings().trace_rate)
+    return tracing_of(_settings(), lambda: os.environ.get("_X_AMZN_TRACE_ID", ""))
 
 
 @cache
