@@ -19,6 +19,8 @@ SERVICES = {
 }
 QUEUE_CONSUMER = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 STREAM_READER = ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams")
+# X-Ray knows no resource smaller than an account's traces.
+TRACER = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 SHORTEST_VISIBILITY = 10  # seconds; below it a slow machine would deliver twice
 
 Statement = dict[str, Any]
@@ -48,6 +50,7 @@ class Names:
             "queue": f"arn:aws:sqs:{place}:{name}",
             "topic": f"arn:aws:sns:{place}:{name}",
             "function": f"arn:aws:lambda:{place}:function:{name}",
+            "policy": f"arn:aws:iam::{self.account}:policy/{name}",
             "role": f"arn:aws:iam::{self.account}:role/{name}",
             "log": f"arn:aws:logs:{place}:log-group:{log_group(name)}",
         }
@@ -77,12 +80,17 @@ def environment(
 
 
 def policy(resources: Resources, function: str, names: Names) -> dict[str, Any]:
-    """Return the IAM policy of a function: its access entries, its event sources, its logs."""
-    statements = [_logs(names, function)]
-    for access in resources.functions[function].access:
-        statements.extend(_statements(access, names, _below(resources, access)))
+    """Return the IAM policy of a function: its access entries, its event sources, logs, traces."""
+    statements = [_logs(names, function), _traces()]
+    statements.extend(_access_statements(resources, resources.functions[function].access, names))
     sources = [s for s in resources.mappings.values() if s.function == function]
     statements.extend(_source_statement(source, names) for source in sources)
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def host_policy(resources: Resources, host: str, names: Names) -> dict[str, Any]:
+    """Return the IAM policy of a host process: its access entries and traces."""
+    statements = [_traces(), *_access_statements(resources, resources.hosts[host], names)]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -130,6 +138,10 @@ def _logs(names: Names, function: str) -> Statement:
     return _allow(actions, f"{names.arn('log', function)}:*")
 
 
+def _traces() -> Statement:
+    return _allow(list(TRACER), "*")
+
+
 def topic_address(resources: Resources, topic: str, names: Names) -> str:
     """Return a topic's ARN or, for a family, what the ARNs of its topics begin with."""
     arn = names.arn("topic", topic)
@@ -142,6 +154,15 @@ def _below(resources: Resources, access: Access) -> str:
         return "/*"
     family = access.kind == "topic" and resources.topics[access.resource].family
     return "-*" if family else ""
+
+
+def _access_statements(
+    resources: Resources, accesses: Iterable[Access], names: Names
+) -> list[Statement]:
+    found: list[Statement] = []
+    for access in accesses:
+        found.extend(_statements(access, names, _below(resources, access)))
+    return found
 
 
 def _statements(access: Access, names: Names, below: str) -> list[Statement]:

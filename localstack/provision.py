@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from localstack.cloud.compute import (
     make_functions,
+    make_host_policies,
     make_log_groups,
     make_mappings,
     make_roles,
@@ -27,6 +28,7 @@ STEPS: tuple[tuple[str, Callable[[Scope], None]], ...] = (
     ("queues", make_queues),
     ("topics", make_topics),
     ("roles", make_roles),
+    ("host policies", make_host_policies),
     ("log groups", make_log_groups),
     ("functions", make_functions),
     ("event source mappings", make_mappings),

@@ -255,6 +255,8 @@ def _dangling(resources: Resources) -> Iterator[str]:
         for access in accesses:
             if access.place not in resources.places:
                 yield f"{owner}: no {access.place}"
+    for name in sorted(resources.functions.keys() & resources.hosts.keys()):
+        yield f"hosts.{name}: a function has the same name"
     for subscription in resources.subscriptions:
         if resources.topics.get(subscription.topic, _FAMILY).family:
             yield f"subscriptions: no topic {subscription.topic!r}"

@@ -45,7 +45,10 @@ locals {
     { for name, arn in local.topic_families : "topic:${name}" => arn },
   )
 
-  common = {
+  # Lambda tells its functions where its daemon is; only a test has one elsewhere.
+  daemon = var.xray_daemon_address == "" ? {} : { AWS_XRAY_DAEMON_ADDRESS = var.xray_daemon_address }
+
+  common = merge(local.daemon, {
     MAILROOM_DELAY_DIVISOR      = tostring(var.delay_divisor)
     MAILROOM_RETURN_PATH_DOMAIN = var.return_path_domain
     MAILROOM_SMTP_HOSTNAME      = var.smtp_hostname
@@ -55,7 +58,9 @@ locals {
 
     MAILROOM_WEBHOOK_RETRY_HOURS = tostring(var.webhook_retry_hours)
     MAILROOM_WEBHOOK_TIMEOUT     = tostring(var.webhook_timeout)
-  }
+
+    MAILROOM_TRACE_RATE = tostring(var.trace_rate)
+  })
 
   environments = {
     for name, function in local.resources.functions : name => merge(local.common, {
@@ -69,8 +74,8 @@ locals {
 
   # One statement for each resource, one more for each index that an action names.
   access_statements = {
-    for name, function in local.resources.functions : name => flatten([
-      for place, actions in function.access : concat(
+    for name, process in merge(local.resources.functions, local.resources.hosts) : name => flatten([
+      for place, actions in process.access : concat(
         length([for action in actions : action if !strcontains(action, ":")]) == 0 ? [] : [{
           actions = [
             for action in actions : "${local.services[split(":", place)[0]]}:${action}"

@@ -12,3 +12,8 @@ output "functions" {
   description = "Name of each function."
   value       = { for name, function in module.function : name => function.name }
 }
+
+output "host_policies" {
+  description = "ARN of the IAM policy of each process of a host."
+  value       = { for name, policy in aws_iam_policy.host : name => policy.arn }
+}

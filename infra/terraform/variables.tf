@@ -88,3 +88,15 @@ variable "endpoint_networks" {
   type        = string
   default     = ""
 }
+
+variable "trace_rate" {
+  description = "Share of new traces that X-Ray follows, 0 to 1. Lambda decides for its functions itself."
+  type        = number
+  default     = 0.01
+}
+
+variable "xray_daemon_address" {
+  description = "host:port of an X-Ray daemon of a test's own; empty on AWS."
+  type        = string
+  default     = ""
+}

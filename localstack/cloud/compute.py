@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from localstack.cloud.scope import Scope, attempt
-from localstack.naming import environment, log_group, policy, trust
+from localstack.naming import environment, host_policy, log_group, policy, trust
 from localstack.resources import EventSource, Function
 
 LOG_DAYS = 14
 CONFLICT = ("ResourceConflictException",)
+EXISTS = ("EntityAlreadyExists",)
 
 
 def make_roles(scope: Scope) -> None:
@@ -18,10 +19,28 @@ def make_roles(scope: Scope) -> None:
     for logical in scope.resources.functions:
         name = scope.names.name(logical)
         document = json.dumps(trust("lambda"))
-        exists = ("EntityAlreadyExists",)
-        attempt(exists, iam.create_role, RoleName=name, AssumeRolePolicyDocument=document)
+        attempt(EXISTS, iam.create_role, RoleName=name, AssumeRolePolicyDocument=document)
         allowed = json.dumps(policy(scope.resources, logical, scope.names))
         iam.put_role_policy(RoleName=name, PolicyName="access", PolicyDocument=allowed)
+
+
+def make_host_policies(scope: Scope) -> None:
+    """Make a policy for each process of a host; a host's role gets those of what it runs."""
+    iam = scope.client("iam")
+    for logical in scope.resources.hosts:
+        name, wanted = scope.names.name(logical), host_policy(scope.resources, logical, scope.names)
+        document = json.dumps(wanted)
+        if attempt(EXISTS, iam.create_policy, PolicyName=name, PolicyDocument=document) is None:
+            _renew(iam, scope.names.arn("policy", logical), wanted)
+
+
+def _renew(iam: Any, arn: str, wanted: dict[str, Any]) -> None:
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+    if found["Document"] != wanted:
+        document = json.dumps(wanted)
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+        iam.delete_policy_version(PolicyArn=arn, VersionId=version)  # IAM keeps five at most
 
 
 def make_log_groups(scope: Scope) -> None:
@@ -109,6 +128,7 @@ def _configuration(scope: Scope, logical: str, function: Function) -> dict[str, 
         "MemorySize": function.memory_mb,
         "Timeout": function.timeout_seconds,
         "Environment": {"Variables": variables},
+        "TracingConfig": {"Mode": "Active"},
     }
 
 

@@ -113,7 +113,7 @@ def compose(letter: Letter, postmark: Postmark) -> bytes:
         lines.insert(1, text_field("Date", _date(postmark.now)))
     mixed, alternative = f"=_{postmark.boundary}-m", f"=_{postmark.boundary}-a"
     lines += [
-        b"MIME-Version: 1.0\r\n",
+        b"MIME-Version: 1.0\r\nContent-Transfer-Encoding: 7bit\r\n",
         _multipart("mixed", mixed),
         b"\r\n",
         *_delimited(mixed, _parts(letter, alternative)),

@@ -117,7 +117,7 @@ class Delivery:
     claim: str | None = None
     claim_until: float | None = None
     due_at: float | None = None
-    manual: bool = False  # a person released it: no hold stops it again
+    manual: bool = False  # released by a person; only suspension and limits hold it again
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from egress.__main__ import main
-from egress.submission.wiring import read_host
+from egress.submission.host import read_host
 from localstack.certificates import issue
 from mailroom.settings import SettingsError
 from tests.egress.submission_stand import Client
@@ -40,9 +41,18 @@ AWS = {
 def test_the_usual_ports_are_used_unless_told_otherwise() -> None:
     host = read_host(NEEDED)
     assert (host.addresses, host.ports) == (("127.0.0.1",), (587, 2525))
+    assert (host.tls_ports, host.cram, host.proxies, host.connections) == ((465,), False, (), 1000)
     told = {"MAILROOM_LISTEN_HOST": "127.0.0.1, ::1", "MAILROOM_SUBMISSION_PORTS": "25,0"}
     host = read_host(NEEDED | told)
     assert (host.addresses, host.ports) == (("127.0.0.1", "::1"), (25, 0))
+    assert host.tls_ports == ()  # whoever chooses ports chooses this one, too
+    assert read_host(NEEDED | {"MAILROOM_SUBMISSION_TLS_PORTS": "none"}).tls_ports == ()
+    proxied = {
+        "MAILROOM_SUBMISSION_PROXY": "1",
+        "MAILROOM_SUBMISSION_PROXY_NETWORKS": "10.0.0.0/8, 2001:db8::/32",
+    }
+    assert len(read_host(NEEDED | proxied).proxies) == 2
+    assert read_host(NEEDED | proxied | {"MAILROOM_SUBMISSION_PROXY": "0"}).proxies == ()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +65,11 @@ def test_the_usual_ports_are_used_unless_told_otherwise() -> None:
         ("MAILROOM_SUBMISSION_PORTS", "70000"),
         ("MAILROOM_GRACE_SECONDS", "-1"),
         ("MAILROOM_SUBMISSION_THREADS", "many"),
+        ("MAILROOM_SUBMISSION_TLS_PORTS", "smtps"),
+        ("MAILROOM_SUBMISSION_CONNECTIONS", "-1"),
+        ("MAILROOM_SUBMISSION_CRAM", "yes"),
+        ("MAILROOM_SUBMISSION_PROXY", "1"),
+        ("MAILROOM_SUBMISSION_PROXY_NETWORKS", "10.0.0.1/8"),
     ],
 )
 def test_a_bad_setting_is_named(name: str, value: str) -> None:
@@ -92,6 +107,60 @@ def test_without_what_it_needs_it_says_so_in_one_line(
     assert "Traceback" not in complaint
 
 
+def told_by(process: subprocess.Popen[str]) -> str:
+    """The next event in the log of a process."""
+    assert process.stdout is not None
+    return str(json.loads(process.stdout.readline())["event"])
+
+
+async def certificate_of(port: int) -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=context))
+    assert (await client.reply()).startswith("220 smtp.test ESMTP ")
+    shown: bytes = client.writer.get_extra_info("ssl_object").getpeercert(True)
+    client.hang_up()
+    return shown
+
+
+async def test_a_new_certificate_is_loaded_on_sighup_and_an_unusable_one_is_not(
+    tmp_path: Path,
+) -> None:
+    certificate, key = issue(tmp_path, "smtp.test", ["smtp.test"])
+    ready = tmp_path / "ready.json"
+    process = started(
+        tmp_path,
+        MAILROOM_TLS_CERT=str(certificate),
+        MAILROOM_TLS_KEY=str(key),
+        MAILROOM_READY_FILE=str(ready),
+        MAILROOM_SUBMISSION_PORTS="0",
+        MAILROOM_SUBMISSION_TLS_PORTS="0",
+    )
+    try:
+        async with asyncio.timeout(60):
+            while not ready.exists() and process.poll() is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        (port,) = json.loads(ready.read_text())["tls_ports"]
+        first = await certificate_of(port)
+        other = tmp_path / "other"
+        other.mkdir()
+        for old, new in zip((certificate, key), issue(other, "smtp.test", ["s.test"]), strict=True):
+            new.replace(old)
+        process.send_signal(signal.SIGHUP)
+        events = [await asyncio.to_thread(told_by, process) for _ in range(2)]
+        assert sorted(events) == ["certificate loaded", "session"]
+        second = await certificate_of(port)
+        assert second != first
+        certificate.write_text("nonsense")
+        process.send_signal(signal.SIGHUP)
+        events = [await asyncio.to_thread(told_by, process) for _ in range(2)]
+        assert sorted(events) == ["certificate kept", "session"]
+        assert await certificate_of(port) == second
+    finally:
+        process.kill()
+        process.communicate()
+
+
 async def test_it_listens_says_where_and_stops_when_asked(tmp_path: Path) -> None:
     certificate, key = issue(tmp_path, "smtp.test", ["smtp.test"])
     ready = tmp_path / "ready.json"
@@ -115,7 +184,7 @@ async def test_it_listens_says_where_and_stops_when_asked(tmp_path: Path) -> Non
             await client.say("EHLO app.test")
             await client.say("STARTTLS")
             await client.handshake()
-            assert "AUTH PLAIN" in await client.say("EHLO app.test")
+            assert "AUTH PLAIN LOGIN" in await client.say("EHLO app.test")
         process.send_signal(signal.SIGTERM)
         for client in clients:
             assert (await client.reply()).startswith("421 4.3.2 ")

@@ -14,12 +14,17 @@ from egress.core.smtp_content import Content
 from tests.egress.submission_stand import MESSAGE, Client, Stand, plain
 
 BEGIN = b"MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n"
+WHOLE = b"BDAT %d LAST\r\n" % len(MESSAGE) + MESSAGE
 fragments = st.sampled_from(
     [
         b"EHLO a.test\r\n", b"HELO a\r\n", b"STARTTLS\r\n", b"STARTTLS\r\nNOOP\r\nMAIL FROM:<>\r\n",
         b"AUTH PLAIN AGEAYg==\r\n", b"AUTH PLAIN\r\n", b"*\r\n", b"AGEAYg==\r\n", b"AUTH\r\n",
         b"MAIL FROM:<shop@acme.test>\r\n", b"MAIL FROM:<> SIZE=99999999999\r\n", b"MAIL\r\n",
         b"RCPT TO:<ann@example.org>\r\n", b"RCPT TO:<\r\n", b"DATA\r\n", b"BDAT 5 LAST\r\nhello",
+        b"BDAT 30\r\n", b"BDAT 0\r\n", b"BDAT 0 LAST\r\n", b"BDAT 99999999999\r\n", b"BDAT x\r\n",
+        b"AUTH LOGIN\r\n", b"AUTH LOGIN YQ==\r\n", b"AUTH CRAM-MD5\r\n", b"YSBi\r\n",
+        b"MAIL FROM:<> RET=FULL ENVID=x\r\n", b"RCPT TO:<a@b.test> NOTIFY=NEVER ORCPT=rfc822;a\r\n",
+        "MAIL FROM:<ä@b.test> SMTPUTF8\r\n".encode(), b"PROXY UNKNOWN\r\n", WHOLE,
         b"RSET\r\n", b"NOOP\n", b"VRFY\r\n", b"HELP\r\n", b"x" * 600 + b"\r\n", b"y" * 13_000,
         b"\r\n.\r\n", b".\r\n", b"\n.\n", b"\r\n.\n", b"\r.\r", b"\r", b"\n", b"\0", b"\r\n",
         "MAIL FROM:<ä@b.test>\r\n".encode(), b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n",
@@ -58,7 +63,7 @@ def well_formed(answered: bytes) -> bool:
 
 
 async def walk(said: list[bytes], *, logged_in: bool) -> tuple[bytes, Stand]:
-    stand = Stand()
+    stand = Stand(cram=True)
     async with stand.listening():
         client = await (stand.user() if logged_in else stand.client())
         answered = await flood(client, said)
@@ -104,7 +109,9 @@ def test_a_user_stores_only_what_it_has_ended(
     assert well_formed(answered)
     wire = b"".join(said)
     acknowledged = answered.count(b"250 2.0.0 Ok: queued as ")
-    assert acknowledged <= len(stand.stored) <= wire.count(b"\r\n.\r\n")
+    assert (
+        acknowledged <= len(stand.stored) <= (wire.count(b"\r\n.\r\n") + wire.count(b" LAST\r\n"))
+    )
     for parcel in stand.parcels:
         assert b"\n" not in parcel.raw.replace(b"\r\n", b"")
         assert b"\r" not in parcel.raw.replace(b"\r\n", b"")

@@ -20,6 +20,7 @@ def inventory(session: Session) -> Inventory:
         "buckets": _buckets(session),
         "keys": _keys(session),
         "roles": _roles(session),
+        "policies": _policies(session),
         "functions": _functions(session),
         "mappings": _mappings(session),
         "log groups": _log_groups(session),
@@ -126,6 +127,17 @@ def _roles(session: Session) -> Inventory:
     return found
 
 
+def _policies(session: Session) -> Inventory:
+    iam = session.client("iam")
+    found = {}
+    for policy in iam.list_policies(Scope="Local")["Policies"]:
+        version = iam.get_policy_version(
+            PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"]
+        )
+        found[policy["PolicyName"]] = _statements(version["PolicyVersion"], "Document")
+    return found
+
+
 def _functions(session: Session) -> Inventory:
     client = session.client("lambda")
     found = {}
@@ -139,6 +151,7 @@ def _functions(session: Session) -> Inventory:
             "Role",
             "Environment",
             "CodeSha256",
+            "TracingConfig",
         )
         permissions = _permissions(client, name)
         found[name] = {
@@ -220,8 +233,8 @@ def _apis(session: Session) -> Inventory:
     return found
 
 
-def _statements(policy: Inventory) -> list[Inventory]:
-    document = _document(policy["PolicyDocument"])
+def _statements(policy: Inventory, part: str = "PolicyDocument") -> list[Inventory]:
+    document = _document(policy[part])
     statements = [
         {**s, "Action": sorted([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
         for s in document["Statement"]

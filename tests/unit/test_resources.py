@@ -2,12 +2,22 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localstack.naming import Names, environment, policy, queue_policy, variable, visibility
+from localstack.naming import (
+    TRACER,
+    Names,
+    environment,
+    host_policy,
+    policy,
+    queue_policy,
+    variable,
+    visibility,
+)
 from localstack.resources import Access, ResourcesError, load_resources, parse_resources
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,6 +46,7 @@ def edited(**sections: Any) -> str:
             "has no stream",
         ),
         (edited(hosts={"sender": {"access": {"disk:c": ["Format"]}}}), "no such kind"),
+        (edited(hosts={"api": {"access": {}}}), "hosts.api: a function has the same name"),
     ],
 )
 def test_a_mistake_is_a_sentence_that_names_the_place(text: str, words: str) -> None:
@@ -82,11 +93,33 @@ def test_a_consumer_may_read_its_source(function: str, action: str) -> None:
     assert any(entry.endswith(f":{action}") for s in statements(function) for entry in s["Action"])
 
 
-def test_no_policy_has_a_wildcard_action_or_resource() -> None:
+def every_policy() -> Iterator[list[dict[str, Any]]]:
     for function in RESOURCES.functions:
-        for statement in statements(function):
-            assert statement["Resource"] != "*"
+        yield statements(function)
+    for host in RESOURCES.hosts:
+        yield host_policy(RESOURCES, host, NAMES)["Statement"]
+
+
+def test_no_policy_has_a_wildcard_action_or_resource_but_for_traces() -> None:
+    for allowed in every_policy():
+        for statement in allowed:
+            assert (statement["Resource"] == "*") == (tuple(statement["Action"]) == TRACER)
             assert not any("*" in action for action in statement["Action"])
+
+
+def test_every_process_may_send_its_traces() -> None:
+    for allowed in every_policy():
+        assert [tuple(s["Action"]) for s in allowed].count(TRACER) == 1
+
+
+def test_a_host_process_may_do_what_its_access_entry_says() -> None:
+    allowed = {
+        (action, statement["Resource"])
+        for statement in host_policy(RESOURCES, "sender", NAMES)["Statement"]
+        for action in statement["Action"]
+    }
+    assert ("sqs:ReceiveMessage", "arn:aws:sqs:eu-west-1:123456789012:acme-lane") in allowed
+    assert ("s3:GetObject", "arn:aws:s3:::acme-bodies/*") in allowed
 
 
 def test_a_topic_may_send_to_the_queues_that_listen_to_it_and_to_no_other() -> None:

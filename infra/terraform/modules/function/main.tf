@@ -21,6 +21,12 @@ resource "aws_iam_role_policy" "this" {
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = "${aws_cloudwatch_log_group.this.arn}:*"
       }],
+      # X-Ray knows no resource smaller than an account's traces.
+      [{
+        Effect   = "Allow"
+        Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+        Resource = "*"
+      }],
       [for statement in var.statements : {
         Effect   = "Allow"
         Action   = statement.actions
@@ -47,6 +53,10 @@ resource "aws_lambda_function" "this" {
 
   environment {
     variables = var.environment
+  }
+
+  tracing_config {
+    mode = "Active"
   }
 
   # The first invocation would make a log group that never expires, and one without a policy fails.

@@ -34,7 +34,7 @@ variable "environment" {
 }
 
 variable "statements" {
-  description = "What the function may do, apart from logging."
+  description = "What the function may do, apart from logging and tracing."
   type = list(object({
     actions  = list(string)
     resource = string
