@@ -15,11 +15,11 @@ from egress.aws.deliveries import ClaimAsk
 from egress.aws.lane import Received
 from egress.connections import ConnectionPool, PoolSettings, Source
 from egress.core.mx import MxAnswer, MxTarget
+from egress.faults import NoFaults
 from egress.journal import Journal
 from egress.sender.attempt import Desk
 from egress.sender.copies import Copier
 from egress.sender.exchange import Exchange
-from egress.sender.faults import NoFaults
 from egress.sender.recorder import Recorder
 from egress.sender.tenants import PlatformKeys, Tenant
 from egress.signer import Signer, SigningKey

@@ -166,7 +166,7 @@ def host_process(
         "MAILROOM_MX_NETWORKS": "127.0.0.0/25,::1/128",
         "MAILROOM_SOURCE_ADDRESS6": "::1" if speaks_ipv6() else "",
         "MAILROOM_JOURNAL_DIR": str(config.path("journal")),
-        "MAILROOM_FAULT_FILE": str(config.path("fault")),  # tests of crashes write it
+        "MAILROOM_FAULT_FILE": str(config.path(f"fault-{role}")),  # tests of crashes write it
         "MAILROOM_SUBMISSION_PORTS": (
             f"{config.ports.submission},{config.ports.submission_alternative}"
         ),
@@ -174,6 +174,7 @@ def host_process(
         "MAILROOM_SUBMISSION_CRAM": "1",
         "MAILROOM_TLS_CERT": str(config.path("certificates", "submission.pem")),
         "MAILROOM_TLS_KEY": str(config.path("certificates", "submission.key")),
+        "MAILROOM_TLS_AUTHORITIES": str(config.path("certificates", "ca.pem")),
         "MAILROOM_EHLO_NAME": EHLO_NAME,
         "MAILROOM_READY_FILE": str(_ready(config, role)),
     }

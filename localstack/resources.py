@@ -258,10 +258,7 @@ def _dangling(resources: Resources) -> Iterator[str]:
     for name in sorted(resources.functions.keys() & resources.hosts.keys()):
         yield f"hosts.{name}: a function has the same name"
     for subscription in resources.subscriptions:
-        if resources.topics.get(subscription.topic, _FAMILY).family:
-            yield f"subscriptions: no topic {subscription.topic!r}"
-        if f"queue:{subscription.queue}" not in resources.places:
-            yield f"subscriptions: no queue {subscription.queue!r}"
+        yield from _dangling_subscription(subscription, resources)
     groups: tuple[Mapping[str, EventSource | Schedule | Api], ...] = (
         resources.mappings,
         resources.schedules,
@@ -272,6 +269,13 @@ def _dangling(resources: Resources) -> Iterator[str]:
             yield f"{name}: no function {user.function!r}"
     for name, mapping in resources.mappings.items():
         yield from _dangling_source(name, mapping, resources)
+
+
+def _dangling_subscription(subscription: Subscription, resources: Resources) -> Iterator[str]:
+    if resources.topics.get(subscription.topic, _FAMILY).family:
+        yield f"subscriptions: no topic {subscription.topic!r}"
+    if f"queue:{subscription.queue}" not in resources.places:
+        yield f"subscriptions: no queue {subscription.queue!r}"
 
 
 def _dangling_source(name: str, mapping: EventSource, resources: Resources) -> Iterator[str]:

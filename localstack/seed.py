@@ -20,18 +20,20 @@ def seed(config: StackConfig, kept: Secrets, settings: Settings, now: float) -> 
     keyring = KmsKeyring(client("kms"), settings.resource("key", "secrets"))
     rows = DirectoryRows(bound(DirectoryRow, settings.resource("table", "directory")), keyring)
     server = ServerId(kept["server"])
-    rows.put_server(
-        Server(
-            id=server,
-            organisation=ORGANISATION,
-            name="Main",
-            permalink=PERMALINK,
-            token=kept["server_token"],
-            tracking=Tracking(config.tracking_url),
-        )
+    demo = Server(
+        id=server,
+        organisation=ORGANISATION,
+        name="Main",
+        permalink=PERMALINK,
+        token=kept["server_token"],
+        tracking=Tracking(config.tracking_url),
     )
-    for kind, secret in (("api", kept["api_key"]), ("smtp", kept["smtp_password"])):
-        rows.put_credential(Credential(f"demo-{kind}", server, kind, f"Demo {kind}"), secret)
+    rows.put_server(demo)
+    rows.put_login(ORGANISATION, demo)
+    rows.put_credential(Credential("demo-api", server, "api", "Demo api"), kept["api_key"])
+    # The local host offers CRAM-MD5, and some clients insist on it once they see it.
+    smtp = Credential("demo-smtp", server, "smtp", "Demo smtp", cram=True)
+    rows.put_credential(smtp, kept["smtp_password"])
     rows.put_domain(
         FROM_DOMAIN,
         f"server#{server}",

@@ -17,10 +17,11 @@ from typing import Protocol
 from egress.aws.deliveries import ClaimAsk
 from egress.core.journal_log import ClaimRecord
 from egress.core.mx import MxAnswer
+from egress.faults import Faults
 from egress.journal import Journal, JournalError
 from egress.sender.copies import Copier, NotCommittedError, UnfitCopyError
 from egress.sender.exchange import Exchange, Exchanged
-from egress.sender.faults import Faults, Moment
+from egress.sender.faults import Moment
 from egress.sender.persist import until_done, wake
 from egress.sender.troubles import Troubles
 from mailroom.domain.event import Event, dump_event

@@ -27,6 +27,7 @@ from egress.connecting import TlsPolicy, tls_context
 from egress.connections import ConnectionPool, PoolSettings, Source
 from egress.core.mx import AddressGuard
 from egress.core.routes import Routes
+from egress.faults import faults_of
 from egress.journal import Journal, JournalError
 from egress.limits import check_descriptors
 from egress.log import log_as_json
@@ -35,7 +36,6 @@ from egress.resolver import MxResolver, ResolverSettings
 from egress.sender.attempt import Desk
 from egress.sender.copies import Copier
 from egress.sender.exchange import Exchange
-from egress.sender.faults import ArmedByFile, Faults, NoFaults
 from egress.sender.following import follow, followed_desk
 from egress.sender.limits import SharedLimits
 from egress.sender.recorder import Recorder
@@ -176,7 +176,7 @@ async def _desk(
         wake=lane.wake,
         settled=Recorder(deliveries, journal, lane.wake, time.time),
         policy=settings.retry,
-        faults=_faults(host),
+        faults=faults_of(host.fault_file),
         now=time.time,
         monotonic=time.monotonic,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - spreads retries, guards nothing
@@ -221,10 +221,6 @@ def _limits(settings: Settings) -> SharedLimits:
         now=time.time,
         notify=lambda server, name: counters.add(server, int(time.time() // HOUR), {name: 1}),
     )
-
-
-def _faults(host: Host) -> Faults:
-    return ArmedByFile(host.fault_file) if host.fault_file else NoFaults()
 
 
 def _list(text: str) -> tuple[str, ...]:

@@ -38,11 +38,18 @@ class LoginBrakes:
 
     def failed(self, address: str, proof: Proof) -> None:
         """Count a failed login."""
-        now = self._clock()
-        self._clients.count(client_of(address), now)
+        self.failed_at(address)
+        self.failed_for(proof)
+
+    def failed_at(self, address: str) -> None:
+        """Count it for the client only."""
+        self._clients.count(client_of(address), self._clock())
+
+    def failed_for(self, proof: Proof) -> None:
+        """Count it for the user name only, if it has one that means something."""
         user = _user(proof)
         if user:
-            self._users.count(user, now)
+            self._users.count(user, self._clock())
 
     def succeeded(self, address: str, proof: Proof) -> None:
         """Note a login. It forgives nothing: one good secret must not pay for guessing others."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from egress.core import smtp_answer as say
 from egress.core.smtp_answer import Answer
 from egress.core.smtp_dialogue import Dialogue
-from egress.core.smtp_login import Proof
+from egress.core.smtp_login import Digest, Proof
 from egress.submission.auth import Account
 from egress.submission.office import Office
 
@@ -22,6 +22,7 @@ class Entry:
         self._dialogue = dialogue
         self._session = session
         self._proof: Proof | None = None
+        self._owes_failure = False
         self.account: Account | None = None
 
     async def log_in(self, address: str, proof: Proof) -> Answer:
@@ -34,12 +35,33 @@ class Entry:
         if isinstance(account, Answer):
             return say.LOGIN_UNDECIDED
         if account is None:
-            brakes.failed(address, proof)
+            self._failed(address, proof)
             await asyncio.sleep(self._office.limits.login_failure_wait)
             return self._dialogue.login_failed()
         brakes.succeeded(address, proof)
+        self._owes_failure = False
         self.account, self._proof = account, proof
         return self._dialogue.logged_in()
+
+    def leave(self, address: str) -> None:
+        """Count what is still to be counted; to be called when the session is over."""
+        if self._owes_failure:
+            self._owes_failure = False
+            self._office.brakes.failed_at(address)
+
+    def _failed(self, address: str, proof: Proof) -> None:
+        """Count a failed login, the first digest for its user name alone until more is known.
+
+        Python's smtplib and others try CRAM-MD5 wherever it is offered and the password after
+        it: counted at once, twenty sessions of a program with a good password would lock it out.
+        """
+        brakes = self._office.brakes
+        if isinstance(proof, Digest) and not self._owes_failure and not self._dialogue.failures:
+            self._owes_failure = True
+            brakes.failed_for(proof)
+            return
+        self.leave(address)
+        brakes.failed(address, proof)
 
     async def for_message(self, address: str) -> Account | Answer:
         """Return who sends the next message, or the reply to MAIL that says nobody does.

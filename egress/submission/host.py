@@ -30,11 +30,12 @@ class Host:
     cram: bool
     proxies: tuple[Network, ...]
     memory: int
+    fault_file: Path | None
 
 
 def read_host(environment: Mapping[str, str]) -> Host:
     """Read a host's settings. Raises SettingsError naming the one at fault."""
-    ready = environment.get("MAILROOM_READY_FILE")
+    ready, fault = environment.get("MAILROOM_READY_FILE"), environment.get("MAILROOM_FAULT_FILE")
     # Whoever chose ports did not ask for another one, which may need a privilege.
     tls_ports = "none" if environment.get("MAILROOM_SUBMISSION_PORTS") else "465"
     return Host(
@@ -53,6 +54,7 @@ def read_host(environment: Mapping[str, str]) -> Host:
         cram=_switch(environment, "MAILROOM_SUBMISSION_CRAM"),
         proxies=_proxies(environment),
         memory=_from(environment, "MAILROOM_MAX_MEMORY_MB", default=0, ceiling=1 << 20) << 20,
+        fault_file=Path(fault) if fault else None,
     )
 
 

@@ -153,6 +153,7 @@ class SubmissionSession(SMTP):
         finally:
             if caller.admitted and self._caller is None:
                 admission.leave(self._address)
+            self._entry.leave(self._address)
             self._intake.drop_chunks()
             self._office.sessions.discard(self)
             self._office.left.set()

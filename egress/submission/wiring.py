@@ -16,11 +16,13 @@ from pathlib import Path
 
 from egress.core.smtp_limits import Limits
 from egress.core.smtp_trace import MAX_OCTETS as TRACE_OCTETS
+from egress.faults import faults_of
 from egress.limits import check_descriptors
 from egress.log import log_as_json
 from egress.submission.acceptance import Acceptance
 from egress.submission.auth import Accounts
 from egress.submission.brakes import LoginBrakes
+from egress.submission.faults import FaultyLane, faulty
 from egress.submission.host import Host, tls_context
 from egress.submission.host import read_host as read_host
 from egress.submission.limits import Admission, HeldOctets
@@ -28,11 +30,10 @@ from egress.submission.office import Office
 from egress.submission.server import SubmissionServer
 from mailroom.adapters.clients import client
 from mailroom.adapters.dynamo_directory import DynamoDirectory
-from mailroom.adapters.dynamo_ledger import DynamoLedger
+from mailroom.adapters.gathered_ledger import GatheredLane, GatheredLedger
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.names import body_key
 from mailroom.adapters.s3_bodies import S3Bodies
-from mailroom.adapters.sqs_lane import SqsLane
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
 from mailroom.adapters.xray import Tracing, traced, tracing_of
@@ -95,9 +96,9 @@ def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
         KmsKeyring(client("kms")),
     )
     watches = bound(WatchRow, settings.resource("table", "due"))
-    ledger = DynamoLedger(mail_tables(settings), watches)
+    ledger = GatheredLedger(mail_tables(settings), watches, client("dynamodb"))
     bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
-    lane = SqsLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
+    lane = GatheredLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
     return AcceptPorts(
         directory=directory,
         ledger=traced(ledger, "ledger", spans),
@@ -136,7 +137,9 @@ def main() -> int:
         settings, host = load_settings(os.environ), read_host(os.environ)
         spans = tracing_of(settings)
         ports = accept_ports(settings, spans)
-        accepting = traced_accept(ports, spans)
+        faults = faults_of(host.fault_file)
+        mortal = replace(ports, lane=FaultyLane(ports.lane, faults))
+        accepting = faulty(traced_accept(mortal, spans), faults)
         shared = office(host, limits_of(settings, host), ports.directory, accepting)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")

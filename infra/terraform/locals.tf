@@ -18,7 +18,8 @@ locals {
     topic  = "sns"
   }
 
-  # What a process is told, by kind:name.
+  # What a process is told, by kind:name. Of a half-made deployment that is only read or removed
+  # not all are there; who looks one up must bear that.
   addresses = merge(
     { for name, table in module.table : "table:${name}" => table.name },
     { for name, bucket in aws_s3_bucket.this : "bucket:${name}" => bucket.bucket },
@@ -65,7 +66,7 @@ locals {
   environments = {
     for name, function in local.resources.functions : name => merge(local.common, {
       for place in keys(function.access) :
-      "MAILROOM_${upper(replace(replace(place, ":", "_"), "-", "_"))}" => local.addresses[place]
+      "MAILROOM_${upper(replace(replace(place, ":", "_"), "-", "_"))}" => lookup(local.addresses, place, "")
     })
   }
 
@@ -81,12 +82,12 @@ locals {
             for action in actions : "${local.services[split(":", place)[0]]}:${action}"
             if !strcontains(action, ":")
           ]
-          resource = "${local.arns[place]}${lookup(local.below, place, startswith(place, "bucket:") ? "/*" : "")}"
+          resource = "${lookup(local.arns, place, "")}${lookup(local.below, place, startswith(place, "bucket:") ? "/*" : "")}"
         }],
         [
           for action in actions : {
             actions  = ["${local.services[split(":", place)[0]]}:${split(":", action)[0]}"]
-            resource = "${local.arns[place]}/${split(":", action)[1]}"
+            resource = "${lookup(local.arns, place, "")}/${split(":", action)[1]}"
           } if strcontains(action, ":")
         ],
       )
@@ -104,8 +105,8 @@ locals {
         ]
         resource = (
           can(mapping.queue)
-          ? local.arns["queue:${mapping.queue}"]
-          : "${local.arns["table:${mapping.stream}"]}/stream/*"
+          ? lookup(local.arns, "queue:${mapping.queue}", "")
+          : "${lookup(local.arns, "table:${mapping.stream}", "")}/stream/*"
         )
       } if mapping.function == name
     ]

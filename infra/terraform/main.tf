@@ -52,6 +52,8 @@ resource "aws_kms_key" "this" {
   description             = each.value.description
   enable_key_rotation     = true
   deletion_window_in_days = local.emulated ? 7 : 30
+  # A key has no name. If its making was interrupted, this is what it is found by.
+  tags = { Name = "${var.prefix}-${each.key}" }
 }
 
 resource "aws_kms_alias" "this" {

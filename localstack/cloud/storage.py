@@ -16,7 +16,8 @@ def make_keys(scope: Scope) -> None:
         alias = f"alias/{scope.names.name(logical)}"
         found = attempt(("NotFoundException",), kms.describe_key, KeyId=alias)
         if found is None:
-            found = kms.create_key(Description=key.description)
+            tag = {"TagKey": "Name", "TagValue": scope.names.name(logical)}
+            found = kms.create_key(Description=key.description, Tags=[tag])
             kms.create_alias(AliasName=alias, TargetKeyId=found["KeyMetadata"]["KeyId"])
             kms.enable_key_rotation(KeyId=found["KeyMetadata"]["KeyId"])
         scope.keys[logical] = scope.addresses[f"key:{logical}"] = found["KeyMetadata"]["Arn"]

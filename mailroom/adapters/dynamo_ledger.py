@@ -35,9 +35,7 @@ class DynamoLedger:
 
     def watch(self, server: ServerId, number: int, due_at: float) -> None:
         """See Ledger.watch."""
-        row = self._watches(shard_of(server, number), due_sk(server, number, due_at))
-        row.ttl = int(due_at) + 14 * 86_400  # a scheduler that sleeps for two weeks is news
-        row.save()
+        self._watch_row(server, number, due_at).save()
 
     def reserve(self, deliveries: Sequence[Delivery]) -> None:
         """See Ledger.reserve. Whoever writes delivery 0 owns the number."""
@@ -55,22 +53,7 @@ class DynamoLedger:
 
     def commit(self, submission: Submission) -> None:
         """See Ledger.commit."""
-        row = self._tables.submission(mail_pk(submission.server, submission.number), SUBMISSION)
-        row.at, row.exp = _ms(submission.accepted_at), _ms(submission.expires_at)
-        row.mail_from, row.author = submission.mail_from, submission.from_address
-        row.domain, row.subject = submission.sign_domain, submission.subject
-        row.mid, row.tag = submission.message_id, submission.tag
-        row.size, row.rcpts = submission.size, submission.recipients
-        row.source, row.bounce, row.ssl = (
-            submission.source,
-            submission.bounce,
-            submission.received_with_ssl,
-        )
-        row.inline, row.body = submission.body.inline, submission.body.key
-        row.cred = submission.credential
-        row.hold, row.utf8 = submission.hold or None, submission.utf8 or None
-        row.dsn = submission.dsn or None
-        row.ttl = int(submission.expires_at) + RETENTION_SECONDS
+        row = self._submission_row(submission)
         row.save(condition=self._tables.submission.pk.does_not_exist())
 
     def submission(self, server: ServerId, number: int) -> Submission | None:
@@ -123,6 +106,30 @@ class DynamoLedger:
                 return False
             raise
         return True
+
+    def _watch_row(self, server: ServerId, number: int, due_at: float) -> WatchRow:
+        row = self._watches(shard_of(server, number), due_sk(server, number, due_at))
+        row.ttl = int(due_at) + 14 * 86_400  # a scheduler that sleeps for two weeks is news
+        return row
+
+    def _submission_row(self, submission: Submission) -> SubmissionRow:
+        row = self._tables.submission(mail_pk(submission.server, submission.number), SUBMISSION)
+        row.at, row.exp = _ms(submission.accepted_at), _ms(submission.expires_at)
+        row.mail_from, row.author = submission.mail_from, submission.from_address
+        row.domain, row.subject = submission.sign_domain, submission.subject
+        row.mid, row.tag = submission.message_id, submission.tag
+        row.size, row.rcpts = submission.size, submission.recipients
+        row.source, row.bounce, row.ssl = (
+            submission.source,
+            submission.bounce,
+            submission.received_with_ssl,
+        )
+        row.inline, row.body = submission.body.inline, submission.body.key
+        row.cred = submission.credential
+        row.hold, row.utf8 = submission.hold or None, submission.utf8 or None
+        row.dsn = submission.dsn or None
+        row.ttl = int(submission.expires_at) + RETENTION_SECONDS
+        return row
 
     def _row(self, delivery: Delivery) -> DeliveryRow:
         row = self._tables.delivery(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailroom.adapters.gathered_ledger import GatheredLane
 from mailroom.adapters.sqs_lane import SqsLane, load_wake_up
 from mailroom.domain.message import DeliveryKey, ServerId, WakeUp
 from mailroom.errors import HandOverError
@@ -23,10 +24,10 @@ class Fake:
 
 
 class Sqs:
-    def __init__(self, cloud):
+    def __init__(self, cloud, adapter):
         self._sqs = cloud.client("sqs")
         self._url = cloud.settings.resource("queue", "lane")
-        self.port = SqsLane(self._sqs, self._url)
+        self.port = adapter(self._sqs, self._url)
 
     def taken(self, count):
         found = []
@@ -44,9 +45,18 @@ class Sqs:
         self._sqs.delete_queue(QueueUrl=self._url)
 
 
-@pytest.fixture(params=["memory", pytest.param("sqs", marks=pytest.mark.emulator)])
+@pytest.fixture(
+    params=[
+        None,
+        pytest.param(SqsLane, marks=pytest.mark.emulator),
+        pytest.param(GatheredLane, marks=pytest.mark.emulator),
+    ],
+    ids=["memory", "sqs", "gathered"],
+)
 def lane(request):
-    return Fake() if request.param == "memory" else Sqs(request.getfixturevalue("cloud"))
+    if request.param is None:
+        return Fake()
+    return Sqs(request.getfixturevalue("cloud"), request.param)
 
 
 def by_index(wake_ups):

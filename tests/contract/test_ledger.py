@@ -1,10 +1,12 @@
 """The record of submissions and deliveries: fake and adapter keep the same promises."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
+from mailroom.adapters.gathered_ledger import GatheredLedger, NotWrittenError
 from mailroom.adapters.names import SHARDS, delivery_sk, mail_pk
 from mailroom.adapters.tables import WatchRow, bound, mail_tables
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
@@ -22,7 +24,11 @@ from mailroom.fakes.memory import MemoryLedger
 
 SERVER, OTHER = ServerId("abcdefghij"), ServerId("bbbbbbbbbb")
 NOW = 1_760_000_000.123
-FAKE_AND_ADAPTER = ["memory", pytest.param("dynamo", marks=pytest.mark.emulator)]
+FAKE_AND_ADAPTER = [
+    "memory",
+    pytest.param("dynamo", marks=pytest.mark.emulator),
+    pytest.param("gathered", marks=pytest.mark.emulator),
+]
 
 
 @pytest.fixture(params=FAKE_AND_ADAPTER)
@@ -46,7 +52,11 @@ def ports(request):
             ]
         )
 
-    return DynamoLedger(tables, watches), DynamoDueWork(tables, watches, SHARDS), claim
+    work = DynamoDueWork(tables, watches, SHARDS)
+    if request.param == "dynamo":
+        return DynamoLedger(tables, watches), work, claim
+    dynamodb = request.getfixturevalue("cloud").client("dynamodb")
+    return GatheredLedger(tables, watches, dynamodb), work, claim
 
 
 @pytest.fixture
@@ -299,3 +309,49 @@ def test_only_a_queued_delivery_can_be_discarded(ledger, due_work):
     due_work.discard(waiting.key)
     assert list(ledger.deliveries(SERVER, 5)) == [delivery(0)]
     assert ledger.delivery(waiting.key) == waiting
+
+
+@pytest.mark.emulator
+def test_many_threads_share_calls_and_each_number_has_one_owner(cloud):
+    settings = cloud.settings
+    tables, asked = mail_tables(settings), []
+    dynamodb = cloud.client("dynamodb")
+
+    class Counting:
+        def batch_execute_statement(self, **call):
+            asked.append(len(call["Statements"]))
+            return dynamodb.batch_execute_statement(**call)
+
+    watches = bound(WatchRow, settings.resource("table", "due"))
+    ledger = GatheredLedger(tables, watches, Counting())
+
+    def accept(turn):
+        number = turn % 40  # each number is wanted twice
+        ledger.watch(SERVER, number + 1, NOW)
+        try:
+            ledger.reserve([replace(delivery(0, number + 1), recipient=f"r{turn}@x.test")])
+        except NumberTakenError:
+            return None
+        ledger.commit(submission(number + 1, subject=f"by {turn}"))
+        return turn
+
+    with ThreadPoolExecutor(16) as pool:
+        owners = [turn for turn in pool.map(accept, range(80)) if turn is not None]
+    assert sorted(turn % 40 for turn in owners) == list(range(40))
+    for turn in owners:
+        stored = ledger.submission(SERVER, turn % 40 + 1)
+        assert stored.subject == f"by {turn}"
+        assert ledger.delivery(delivery(0, turn % 40 + 1).key).recipient == f"r{turn}@x.test"
+    assert sum(asked) == 80 + 80 + 40
+    assert max(asked) > 1
+
+
+@pytest.mark.emulator
+def test_a_commit_whose_answer_was_lost_is_no_clash(cloud):
+    tables = mail_tables(cloud.settings)
+    watches = bound(WatchRow, cloud.settings.resource("table", "due"))
+    ledger = GatheredLedger(tables, watches, cloud.client("dynamodb"))
+    ledger.commit(submission())
+    ledger.commit(submission())  # as the client library repeats it
+    with pytest.raises(NotWrittenError):
+        ledger.commit(submission(subject="another"))

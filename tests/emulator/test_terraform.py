@@ -1,14 +1,15 @@
 """The Terraform code, applied by the real provider to the emulator: the same as the provisioner's
-result, works, plans clean, and goes away again.
+result, works, plans clean, survives its own half-made applies, and goes away again.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,81 +27,44 @@ from localstack.seed import seed
 from localstack.tenant import make_secrets
 from mailroom.settings import load_settings
 from tests.support.emulator import ROOT, Emulator, running_emulator
+from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.support.inventory import inventory
+from tests.support.terraform import PATIENCE, Workspace, workspace
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(900)]
 
 RESOURCES = load_resources(ROOT)
-PLUGINS = "MAILROOM_TERRAFORM_PLUGINS"
-USUAL_FOLDERS = (
-    "~/.terraform.d/plugins",
-    "~/.local/share/terraform/plugins",
-    "/usr/local/share/terraform/plugins",
-    "/usr/share/terraform/plugins",
-    "/opt",
-)
-PROVIDER = "registry.terraform.io/hashicorp/aws"
-
-
-def plugin_folder() -> Path | None:
-    """The folder that has the AWS provider: named by a variable, or in a usual place."""
-    named = os.environ.get(PLUGINS)
-    if named:
-        return Path(named)
-    for folder in (Path(name).expanduser() for name in USUAL_FOLDERS):
-        for depth in ("", "*/"):
-            for found in folder.glob(depth + PROVIDER):
-                return found.parent.parent.parent
-    return None
+EARLY = ("CreateKey", "CreateTable", "CreateRole", "CreateLogGroup", "CreateTopic", "POST /v2/apis")
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """A copy of `infra/`, so that no state and no plug-in link gets into the checkout."""
+class Cloud:
+    """An emulator behind a proxy, and the variables of what is deployed on it."""
 
-    folder: Path
+    emulator: Emulator
+    proxy: FaultProxy
+    config: StackConfig
+    zips: Mapping[str, Path]
     variables: dict[str, str]
 
-    def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["terraform", *arguments],
-            cwd=self.folder,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-        return done.stdout
+    def left(self) -> set[str]:
+        """What kinds of resources there are."""
+        return {part for part, content in self.inventory().items() if content}
 
-    def output(self, name: str) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self.run("output", "-json", name))
-        return found
-
-
-@dataclass(frozen=True)
-class Deployment:
-    emulator: Emulator
-    config: StackConfig
-    workspace: Workspace
+    def inventory(self) -> dict[str, Any]:
+        return inventory(self.emulator.session("test"))
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    plugins = plugin_folder()
-    if shutil.which("terraform") is None or plugins is None:
-        pytest.skip(f"needs terraform and its AWS provider ({PLUGINS} may name the folder)")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    if shutil.which("terraform") is None:
+        pytest.skip("needs terraform")
     state = tmp_path_factory.mktemp("state")
-    with running_emulator(state) as emulator:
+    with running_emulator(state) as emulator, fault_proxy(emulator.port) as proxy:
         config = StackConfig(ROOT, state, Ports(emulator=emulator.port))
-        folder = tmp_path_factory.mktemp("work") / "infra"
-        shutil.copytree(ROOT / "infra", folder, ignore=shutil.ignore_patterns(".terraform*"))
         zips = build_all(ROOT, config.builds, RESOURCES, dict(os.environ))
-        workspace = Workspace(
-            folder / "terraform", variables_of(config, write_manifest(state, zips))
-        )
-        workspace.run("init", "-input=false", f"-plugin-dir={plugins}")
-        workspace.run("apply", "-auto-approve", "-input=false", "-parallelism=20")
-        yield Deployment(emulator, config, workspace)
+        variables = variables_of(config, write_manifest(state, zips))
+        yield Cloud(emulator, proxy, config, zips, {**variables, "AWS_ENDPOINT_URL": proxy.url})
 
 
 def variables_of(config: StackConfig, manifest: Path) -> dict[str, str]:
@@ -111,7 +75,10 @@ def variables_of(config: StackConfig, manifest: Path) -> dict[str, str]:
         "zips_file": str(manifest),
         "mapping_concurrency": "2",
     }
-    wanted |= {name.removeprefix("MAILROOM_").lower(): value for name, value in common.items()}
+    wanted |= {
+        name.removeprefix("MAILROOM_").removeprefix("AWS_").lower(): value
+        for name, value in common.items()
+    }
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(config.state),
@@ -129,50 +96,132 @@ def test_the_code_is_formatted() -> None:
     assert subprocess.run(command, capture_output=True, text=True).stdout == ""
 
 
-def test_it_makes_a_working_platform_like_the_provisioners_and_removes_it(
-    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_apply_can_be_taken_away(cloud: Cloud, tmp_path: Path) -> None:
+    terraform = workspace(tmp_path, cloud.variables)
+    # Asked to stop, the provider gives up the calls under way, whether or not they are done.
+    cloud.proxy.spoil(dict.fromkeys(EARLY, Fault.HELD))
+    running = terraform.starting()
+    try:
+        cloud.proxy.wait(PATIENCE)
+        running.interrupt()
+    finally:
+        cloud.proxy.release()
+        printed = running.end()
+    assert "context canceled" in printed
+    lost = terraform.adopt()
+    assert 'aws_kms_key.this["secrets"]' in lost
+    terraform.apply(*(f"-target={address}" for address in lost))
+    terraform.forget_adoption()
+    terraform.destroy()
+    assert cloud.left() == set()
+
+
+def test_a_killed_apply_and_a_half_failed_one_end_as_the_provisioner_does(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One test, because the order matters and an apply takes minutes.
-    compare(deployment, tmp_path)
-    send(deployment, monkeypatch, tmp_path / "secrets.json")
-    # With -detailed-exitcode 0 means "no changes" and 2 means changes.
-    deployment.workspace.run("plan", "-input=false", "-detailed-exitcode")
-    deployment.workspace.run("destroy", "-auto-approve", "-input=false", "-parallelism=20")
-    left = inventory(deployment.emulator.session("test"))
-    assert {part for part, content in left.items() if content} == set()
+    terraform = workspace(tmp_path, cloud.variables)
+    kill_early(cloud, terraform)
+    fail_late(cloud, terraform)
+    terraform.apply()
+    terraform.forget_adoption()
+    assert no_changes(terraform)
+    compare(cloud, tmp_path)
+    send(cloud, terraform, monkeypatch, tmp_path / "secrets.json")
+    assert "0 added, 0 changed, 0 destroyed" in terraform.apply()
+    assert no_changes(terraform)
+    fail_destroy(cloud, terraform)
+    terraform.destroy()
+    assert cloud.left() == set()
 
 
-def compare(deployment: Deployment, folder: Path) -> None:
-    """The provisioner, on an emulator of its own, makes the same."""
-    options = Options(
-        prefix=deployment.config.prefix,
-        region="us-east-1",
-        delay_divisor=deployment.config.delay_divisor,
-        concurrency=2,
-        zips=build_all(ROOT, deployment.config.builds, RESOURCES, dict(os.environ)),
-        runtime=runtime(),
-        common=common_variables(deployment.config),
+def kill_early(cloud: Cloud, terraform: Workspace) -> None:
+    """The first of every kind is made, and terraform dies before it has the reply."""
+    cloud.proxy.spoil(dict.fromkeys(EARLY, Fault.HELD))
+    running = terraform.starting()
+    try:
+        cloud.proxy.wait(PATIENCE)
+    finally:
+        running.kill()
+        cloud.proxy.release()
+    lost = {kind for address in terraform.adopt() for kind in re.findall(r"(aws_\w+)\.", address)}
+    assert lost >= {
+        "aws_kms_key",
+        "aws_dynamodb_table",
+        "aws_iam_role",
+        "aws_cloudwatch_log_group",
+        "aws_sns_topic",
+        "aws_apigatewayv2_api",
+    }
+
+
+def fail_late(cloud: Cloud, terraform: Workspace) -> None:
+    """Functions and what hangs on them: one call is refused, the replies of three are lost."""
+    prefix = cloud.config.prefix
+    cloud.proxy.spoil(
+        {
+            "CreateAlias": Fault.LOST,
+            f"POST /functions {prefix}-deliverer": Fault.LOST,
+            f"POST /functions/{prefix}-api/policy": Fault.LOST,
+            "POST /event-source-mappings": Fault.REFUSED,
+        }
     )
-    with running_emulator(folder) as other:
+    terraform.half_apply()
+    cloud.proxy.wait(0)
+    assert terraform.adopt() == {
+        'aws_kms_alias.this["secrets"]',
+        'module.function["deliverer"].aws_lambda_function.this',
+        'module.api["api"].aws_lambda_permission.this',
+    }
+
+
+def fail_destroy(cloud: Cloud, terraform: Workspace) -> None:
+    """A destroy that is refused something half-way; the next one ends it."""
+    cloud.proxy.spoil({"DeleteTable": Fault.REFUSED, "DeleteRole": Fault.LOST})
+    terraform.run("destroy", "-auto-approve", "-no-color", exit_code=1, AWS_MAX_ATTEMPTS="1")
+    assert cloud.left() >= {"tables"}
+
+
+def no_changes(terraform: Workspace) -> bool:
+    """With -detailed-exitcode 0 means "no changes" and 2 means changes."""
+    return bool(terraform.run("plan", "-input=false", "-detailed-exitcode"))
+
+
+def compare(cloud: Cloud, folder: Path) -> None:
+    """The provisioner, on an emulator of its own, makes the same; so nothing is there twice."""
+    options = Options(
+        prefix=cloud.config.prefix,
+        region="us-east-1",
+        delay_divisor=cloud.config.delay_divisor,
+        concurrency=2,
+        zips=cloud.zips,
+        runtime=runtime(),
+        common=common_variables(cloud.config),
+    )
+    other_folder = folder / "other"
+    other_folder.mkdir()
+    with running_emulator(other_folder) as other:
         provision(other.session("test"), RESOURCES, options)
         ours = inventory(other.session("test"))
-    theirs = inventory(deployment.emulator.session("test"))
+    theirs = cloud.inventory()
     for part in ours:
         assert ours[part], f"no {part} to compare"
         assert theirs[part] == ours[part], part
 
 
-def send(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, secrets: Path) -> None:
+def send(
+    cloud: Cloud, terraform: Workspace, monkeypatch: pytest.MonkeyPatch, secrets: Path
+) -> None:
     """A message goes through the deployed API."""
-    for name, value in cloud_variables(deployment.config).items():
+    for name, value in cloud_variables(cloud.config).items():
         monkeypatch.setenv(name, value)
-    addresses = deployment.workspace.output("addresses")
+    addresses = terraform.output("addresses")
     variables = {variable(place): address for place, address in addresses.items()}
     kept = make_secrets(secrets)
-    seed(deployment.config, kept, load_settings(variables), time.time())
+    seed(cloud.config, kept, load_settings(variables), time.time())
     answer = call(
-        deployment,
-        "/api/v1/send/message",
+        cloud.emulator,
+        terraform.output("endpoints")["api"],
         {
             "from": f"hello@{FROM_DOMAIN}",
             "to": ["accept+terraform@sim.test"],
@@ -185,10 +234,9 @@ def send(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, secrets: Path)
     assert "accept+terraform@sim.test" in answer["data"]["messages"]
 
 
-def call(deployment: Deployment, path: str, body: object, key: str) -> dict[str, Any]:
-    endpoint = deployment.workspace.output("endpoints")["api"]
+def call(emulator: Emulator, endpoint: str, body: object, key: str) -> dict[str, Any]:
     request = urllib.request.Request(
-        deployment.emulator.url + path,
+        f"{emulator.url}/api/v1/send/message",
         data=json.dumps(body).encode(),
         headers={
             "Host": endpoint.split("//")[1],

@@ -1,6 +1,8 @@
 """Any bytes from the peer: a reply comes out, never a crash; whole and byte by byte."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,13 +73,18 @@ def drip(buffer: bytearray, byte: int) -> list[tuple[int, str] | None]:
 class Peer(asyncio.Protocol):
     """Says its piece at once or byte by byte, listens to nothing, hangs up at the end."""
 
-    def __init__(self, speech: bytes, step: int) -> None:
+    def __init__(self, speech: bytes, step: int, peers: "list[Peer]") -> None:
         self.speech, self.step = speech, step
+        self.gone = asyncio.get_running_loop().create_future()
+        peers.append(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.say(0)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.gone.set_result(None)
 
     def say(self, start: int) -> None:
         if start >= len(self.speech) or self.transport.is_closing():
@@ -86,6 +93,20 @@ class Peer(asyncio.Protocol):
             return
         self.transport.write(self.speech[start : start + self.step])
         asyncio.get_running_loop().call_soon(self.say, start + self.step)
+
+
+@asynccontextmanager
+async def hung_up(peers: list[Peer]) -> AsyncIterator[None]:
+    """Close both ends of every connection before the loop ends."""
+    try:
+        yield
+    finally:
+        for peer in peers:
+            peer.transport.abort()
+        for peer in peers:
+            await peer.gone
+        for _ in range(10):
+            await asyncio.sleep(0)  # the session's end notices in the loop's next turns
 
 
 async def meet(speech: bytes, step: int) -> tuple[SmtpReply, bool]:
@@ -97,8 +118,9 @@ async def meet(speech: bytes, step: int) -> tuple[SmtpReply, bool]:
         nonlocal reached
         reached = True
 
-    server = await loop.create_server(lambda: Peer(speech, step), "127.0.0.1", 0)
-    async with server:
+    peers: list[Peer] = []
+    server = await loop.create_server(lambda: Peer(speech, step, peers), "127.0.0.1", 0)
+    async with server, hung_up(peers):
         found = await Session.open(
             MxTarget("mx.test", "127.0.0.1", server.sockets[0].getsockname()[1]),
             ehlo_name="out.example.com",

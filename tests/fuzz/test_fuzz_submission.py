@@ -37,7 +37,7 @@ pieces = st.lists(fragments | st.binary(max_size=40), max_size=25)
 async def flood(client: Client, said: list[bytes]) -> bytes:
     """Send everything as fast as it goes, close, and return all that was answered."""
 
-    for piece in [*said, b"\r\nQUIT\r\n"]:
+    for piece in [*said, b"\r\n" + b"z" * 64 + b"\r\nQUIT\r\n"]:
         client.send(piece)
         await asyncio.sleep(0)
     answered = b""

@@ -19,6 +19,7 @@ def inventory(session: Session) -> Inventory:
         "topics": _topics(session),
         "buckets": _buckets(session),
         "keys": _keys(session),
+        "live keys": _live_keys(session),
         "roles": _roles(session),
         "policies": _policies(session),
         "functions": _functions(session),
@@ -111,6 +112,12 @@ def _keys(session: Session) -> Inventory:
     aliases = {a["AliasName"]: a.get("TargetKeyId", "") for a in kms.list_aliases()["Aliases"]}
     own = {name: key for name, key in aliases.items() if not name.startswith("alias/aws/")}
     return {"aliases": sorted(own), "ids": sorted(own.values())}
+
+
+def _live_keys(session: Session) -> int:
+    kms = session.client("kms")
+    states = [kms.describe_key(KeyId=k["KeyId"])["KeyMetadata"] for k in kms.list_keys()["Keys"]]
+    return [(s["KeyManager"], s["KeyState"]) for s in states].count(("CUSTOMER", "Enabled"))
 
 
 def _roles(session: Session) -> Inventory:
@@ -210,12 +217,14 @@ def _schedules(session: Session) -> Inventory:
     return found
 
 
-def _apis(session: Session) -> Inventory:
+def _apis(session: Session) -> list[Inventory]:
+    # A list: nothing keeps two APIs from having the same name.
     gateway = session.client("apigatewayv2")
-    found = {}
+    found = []
     for api in gateway.get_apis()["Items"]:
         id_ = {"ApiId": api["ApiId"]}
-        found[api["Name"]] = {
+        entry = {
+            "name": api["Name"],
             "protocol": api["ProtocolType"],
             "routes": [route["RouteKey"] for route in gateway.get_routes(**id_)["Items"]],
             "stages": [
@@ -230,7 +239,8 @@ def _apis(session: Session) -> Inventory:
                 for integration in gateway.get_integrations(**id_)["Items"]
             ],
         }
-    return found
+        found.append(entry)
+    return _sorted(found, "name")
 
 
 def _statements(policy: Inventory, part: str = "PolicyDocument") -> list[Inventory]:

@@ -95,7 +95,7 @@ def tenants_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Tenants:
             secrets.token_hex(16),
             secrets.token_hex(16),
             rows,
-            RelayRows(model, keyring),
+            RelayRows(model, keyring, networks=("127.0.0.0/25",)),
         )
         _write(tenant, hold, f"{status['simulator_url']}/webhooks/{name}")
         return tenant
