@@ -6,6 +6,7 @@ against a deployed stack shows no change.
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from localstack.naming import SERVICES, functions_of
@@ -20,6 +22,7 @@ from localstack.resources import Resources
 
 RECIPE = "1"  # raise it when this file makes other zips from the same sources
 PARALLEL = 2
+KEEP_SECONDS = 3600
 TIMEOUT = 600  # seconds for one app, its downloads included
 ALWAYS = "sts"  # botocore resolves roles with it
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first moment
@@ -63,7 +66,8 @@ def build(
 ) -> Path:
     """Return the zip of one app. Raises BuildError."""
     finished = folder / f"{app}-{_fingerprint(root, app, services)}.zip"
-    if finished.exists():
+    with suppress(FileNotFoundError):
+        os.utime(finished)  # wanted now, says `forget`
         return finished
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         project = Path(scratch, "project")
@@ -74,10 +78,18 @@ def build(
         slim = Path(scratch, "slim.zip")
         rewrite(packaged, slim, services)
         slim.replace(finished)
-    for old in folder.glob(f"{app}-*.zip"):
-        if old != finished:
-            old.unlink(missing_ok=True)
+    forget(folder, app, finished)
     return finished
+
+
+def forget(folder: Path, app: str, finished: Path) -> None:
+    """Delete the zips of an app that nobody has wanted for an hour. A younger one may be about to
+    be read by a stack that is just starting, from sources of a minute ago.
+    """
+    for old in folder.glob(f"{app}-*.zip"):
+        with suppress(FileNotFoundError):
+            if old != finished and old.stat().st_mtime < finished.stat().st_mtime - KEEP_SECONDS:
+                old.unlink()
 
 
 def check(packaged: Path, app: str) -> None:

@@ -13,7 +13,7 @@ from localstack.resources import load_resources
 SELECTIONS: Mapping[str, tuple[str, ...]] = {
     "unit": ("-n", "2", "tests/unit"),
     "fast": ("-m", "not emulator and not stack and not peers and not clients"),
-    "peers": ("-m", "peers"),
+    "peers": ("-m", "peers or clients"),
     "clients": ("-m", "clients"),
     "all": (),
 }

@@ -45,8 +45,8 @@ def read_command(line: bytes) -> Command | Answer:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         return MALFORMED_LINE
-    verb, _, argument = text.partition(" ")
-    verb = verb.upper()
+    word, _, argument = text.partition(" ")
+    verb = word.upper() if word.isascii() else ""  # the upper case of \u0131 is an ASCII I
     if not verb or _CONTROL.search(text) or not (text.isascii() or verb in _SPEAK_UTF8):
         return MALFORMED_LINE
     return Command(verb, argument.strip(" "))
@@ -75,5 +75,8 @@ def _parameters(words: list[str]) -> dict[str, str] | None:
         found = _PARAMETER.match(word)
         if found is None or found[1].upper() in parameters:
             return None
-        parameters[found[1].upper()] = found[2] or ""
+        name, value = found[1].upper(), found[2] or ""
+        if not (value.isascii() or name == "ORCPT"):  # RFC 6533 section 3
+            return None
+        parameters[name] = value
     return parameters

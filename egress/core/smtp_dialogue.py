@@ -56,16 +56,22 @@ class Dialogue:
         command = read_command(line)
         if len(line) + 2 > self._longest(command):
             return self.overlong(line)
-        return self._counted(command if isinstance(command, Answer) else self._decide(command))
+        if isinstance(command, Answer):
+            return self._unread(line, command)
+        return self._counted(self._decide(command))
 
     def overlong(self, start: bytes) -> Answer:
         """Refuse a line that is longer than any may be; `start` is how it begins."""
         in_login = self._exchange is not None or start[:5].upper() == b"AUTH "
-        self._exchange = None
-        return self._counted_error(say.LOGIN_TOO_LONG if in_login else say.LINE_TOO_LONG)
+        if in_login:
+            self._exchange = None
+            return self._counted_error(say.LOGIN_TOO_LONG)
+        return self._unread(start, say.LINE_TOO_LONG)
 
-    def malformed(self) -> Answer:
-        """Refuse a line that ends in a bare LF."""
+    def malformed(self, start: bytes) -> Answer:
+        """Refuse a line that ends in a bare LF; `start` is how it begins."""
+        if self._exchange is None:
+            return self._unread(start, say.MALFORMED_LINE)
         self._exchange = None
         return self._counted_error(say.MALFORMED_LINE)
 
@@ -106,6 +112,11 @@ class Dialogue:
         limits = self._limits
         longer = {"AUTH": limits.auth_line, "MAIL": limits.mail_line, "RCPT": limits.rcpt_line}
         return longer.get(verb, limits.command_line)
+
+    def _unread(self, line: bytes, refusal: Answer) -> Answer:
+        # Behind BDAT in a line that cannot be read there is a chunk all the same.
+        is_chunk = line[:4].upper() == b"BDAT"
+        return self._counted_error(say.BAD_CHUNK if is_chunk else refusal)
 
     def _counted(self, outcome: Answer | Demand) -> Answer | Demand:
         if isinstance(outcome, Answer) and outcome.is_protocol_error:

@@ -13,7 +13,7 @@ _SHORTEST = len(b"PROXY UNKNOWN\r\n")
 _LONGEST_LINE = 107  # section 2.1
 _MAX_OCTETS = 536  # section 2.2: what any receiver must take; TLVs beyond that are not for us
 _LINE = re.compile(
-    rb"PROXY (?:UNKNOWN(?: [ -~]*)?|TCP([46]) (\S+) (\S+) (\d{1,5}) (\d{1,5}))\r\n\Z"
+    rb"PROXY (?:UNKNOWN(?: [ -~]*)?|TCP([46]) (\S+) (\S+) (0|[1-9]\d{0,4}) (0|[1-9]\d{0,4}))\r\n\Z"
 )
 _IPV4, _IPV6, _NO_ADDRESS = 0x11, 0x21, frozenset({0x00, 0x31})  # TCP only; UNSPEC and UNIX
 

@@ -5,8 +5,12 @@ dot, no verdict      the receiver may have it: uncertain, by policy
 verdict, not settled write it now
 """
 
+import asyncio
 import logging
-from typing import Protocol
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol, TypeAlias
 
 from egress.core.journal_log import ClaimRecord, Replay, Unrecorded
 from egress.sender.attempt import Desk, give_back
@@ -16,6 +20,9 @@ from mailroom.domain.message import Delivery, DeliveryKey, ServerId
 from mailroom.domain.settlement import Settlement, lose_claim
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 100  # deliveries; the table's calls carry many
+_Step: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Reader(Protocol):
@@ -27,12 +34,15 @@ class Reader(Protocol):
 
 async def recover(replay: Replay, desk: Desk, reader: Reader) -> None:
     """Settle every claim in `replay`. Raises what AWS raises: then nothing new is begun."""
+    steps: dict[DeliveryKey, list[_Step]] = defaultdict(list)
     for record in replay.released:
-        await _released(record, desk, reader)
+        steps[_key(record)].append(partial(_released, record, desk, reader))
     for record in replay.uncertain:
-        await _uncertain(record, desk, reader)
+        steps[_key(record)].append(partial(_uncertain, record, desk, reader))
     for unrecorded in replay.unrecorded:
-        await _unrecorded(unrecorded, desk, reader)
+        steps[_key(unrecorded.claim)].append(partial(_unrecorded, unrecorded, desk, reader))
+    turn = asyncio.Semaphore(_AT_ONCE)
+    await asyncio.gather(*(_in_order(each, turn) for each in steps.values()))
     log.info(
         "recovered",
         extra={
@@ -42,6 +52,13 @@ async def recover(replay: Replay, desk: Desk, reader: Reader) -> None:
             "unreadable": replay.unreadable,
         },
     )
+
+
+async def _in_order(steps: Sequence[_Step], turn: asyncio.Semaphore) -> None:
+    """Answer the claims of one delivery: no call to the table may name it twice."""
+    async with turn:
+        for step in steps:
+            await step()
 
 
 async def _released(record: ClaimRecord, desk: Desk, reader: Reader) -> None:
@@ -73,11 +90,14 @@ async def _unrecorded(unrecorded: Unrecorded, desk: Desk, reader: Reader) -> Non
 
 
 async def _still_ours(record: ClaimRecord, reader: Reader) -> Delivery | None:
-    key = DeliveryKey(ServerId(record.server), record.number, record.index)
-    delivery = await reader.get(key)
+    delivery = await reader.get(_key(record))
     if delivery is None or delivery.claim != record.claim:
         return None
     return delivery
+
+
+def _key(record: ClaimRecord) -> DeliveryKey:
+    return DeliveryKey(ServerId(record.server), record.number, record.index)
 
 
 def load_settlement(stored: dict[str, object]) -> Settlement:

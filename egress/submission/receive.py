@@ -29,7 +29,11 @@ class LineTooLongError(Exception):
 
 
 class BareNewlineError(Exception):
-    """A line ended in LF without CR. It is skipped."""
+    """A line ended in LF without CR. It is skipped; `start` is how it began."""
+
+    def __init__(self, start: bytes) -> None:
+        super().__init__("bare newline")
+        self.start = start
 
 
 class Wire:
@@ -86,7 +90,7 @@ class Wire:
         del self._pending[: end + 1]
         self._searched = 0
         if not line.endswith(b"\r"):
-            raise BareNewlineError
+            raise BareNewlineError(line[:8])
         if end >= self._longest:
             raise LineTooLongError(line[:8])
         if len(self._unsent) > _MAX_UNSENT:

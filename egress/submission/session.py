@@ -75,6 +75,7 @@ class SubmissionSession(SMTP):
         self._address = "unknown"
         self._login_deadline: float | None = loop.time() + office.limits.login_time
         self._message_deadline: float | None = None
+        self._command_deadline: float | None = None
         self._waits_for_command = False
         self._works = False  # on something the client cannot hurry
         self._can_speak = True
@@ -125,7 +126,7 @@ class SubmissionSession(SMTP):
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         seconds = duration or self._office.limits.idle_time
-        for deadline in (self._login_deadline, self._message_deadline):
+        for deadline in (self._login_deadline, self._message_deadline, self._command_deadline):
             if deadline is not None:
                 seconds = min(seconds, max(0.001, deadline - self.loop.time()))
         super()._reset_timeout(seconds)
@@ -213,14 +214,16 @@ class SubmissionSession(SMTP):
 
     async def _next_reply(self) -> Answer | None:
         self._waits_for_command = True
+        # Octets of one line do not win time: a command dripped in would never be late.
+        self._command_deadline = self.loop.time() + self._office.limits.idle_time
         try:
             line = await self._wire.line()
         except LineTooLongError as error:
             return self._dialogue.overlong(error.start)
-        except BareNewlineError:
-            return self._dialogue.malformed()
+        except BareNewlineError as error:
+            return self._dialogue.malformed(error.start)
         finally:
-            self._waits_for_command = False
+            self._waits_for_command, self._command_deadline = False, None
         outcome = self._dialogue.take(line)
         return outcome if isinstance(outcome, Answer) else await self._fulfil(outcome)
 

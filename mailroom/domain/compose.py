@@ -90,11 +90,13 @@ class Postmark:
     received: str
 
 
-def received_line(client_ip: str, *, by: str, now: float) -> str:
+def received_line(client_ip: str, *, by: str, now: float, private: bool = False) -> str:
     """Return the value of the Received field of an API call, as Postal writes it.
 
-    A `client_ip` that is no address is left out.
+    A `client_ip` that is no address is left out, and all of the client if `private`.
     """
+    if private:
+        return f"by {by} with HTTP; {_date(now)}"
     try:
         ip = ipaddress.ip_address(client_ip)
     except ValueError:

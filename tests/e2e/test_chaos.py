@@ -11,7 +11,7 @@ import os
 import random
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,8 +36,8 @@ SEED = int(os.environ.get("MAILROOM_CHAOS_SEED", "1122"))
 MESSAGES, IN_FLIGHT = 1_000, 500
 LATE_EACH = 6  # messages to each place that defers for as long as the world is unwell
 BY_SMTP = 350
-AT_ONCE = 590  # accepted before the first kill; the rest flows while processes die
-VISITS = 8
+SPARE = 40  # what may become final while a process is on its way to its moment
+VISITS = {"sender": 40, "submission": 8}  # a slice of SMTP mail has three times as many
 LONGEST_WAIT = 0.6  # seconds from a condition to a kill from outside
 FROM_OUTSIDE = {"sender": 3, "submission": 2}
 NOBODY_TOLD = {str(Accepting.BEFORE_HAND_OVER), str(Accepting.AFTER_ACCEPT)}
@@ -140,7 +140,7 @@ def _plan(rng: random.Random) -> list[Kill]:
     moments += [(name, "") for name, count in FROM_OUTSIDE.items() for _ in range(count)]
     rng.shuffle(moments)
     return [
-        Kill(victim, moment, rng.randint(1, VISITS), rng.uniform(0.0, LONGEST_WAIT))
+        Kill(victim, moment, rng.randint(1, VISITS[victim]), rng.uniform(0.0, LONGEST_WAIT))
         for victim, moment in moments
     ]
 
@@ -154,19 +154,20 @@ def _send_and_kill(
     weather: Weather,
 ) -> list[Death]:
     """Send everything, a slice with each kill; heal the world before the last, a sender's."""
-    by_smtp, by_api = list(places)[:BY_SMTP], list(places)[BY_SMTP:]
-    traffic.add(traffic.api, by_api[:AT_ONCE])
-    traffic.wait_for_promises(AT_ONCE, within=60)
-    traffic.api.group = 3
+    by_smtp, by_api = list(places)[:BY_SMTP], deque(list(places)[BY_SMTP:])
     plan, deaths = [*_plan(rng), Kill("sender", "", 0, 0.0)], []
     for number, kill in enumerate(plan):
-        wait_for(lambda: _in_flight(traffic, ledger) >= IN_FLIGHT, what=f"mail before {kill}")
+        while (lacking := IN_FLIGHT + SPARE - _in_flight(traffic, ledger)) > 0:
+            with victims["sender"].paused():
+                more = [by_api.popleft() for _ in range(min(lacking, len(by_api)))]
+                assert more, f"too few messages for {kill}, number {number}"
+                traffic.add(traffic.api, more)
+                traffic.wait_for_promises(len(traffic.promised) + len(more), within=60)
         if number == len(plan) - 1:
             weather.heal(each for each in places if ENDINGS[places[each]] is Ending.LATE)
         traffic.add(traffic.smtp, by_smtp[number :: len(plan)])
-        traffic.add(traffic.api, by_api[AT_ONCE + number :: len(plan)])
         deaths.append(_die(kill, victims[kill.victim]))
-        log.warning("DBG %d promised %d in flight %.2f s %s", len(traffic.promised), _in_flight(traffic, ledger), deaths[-1].known - deaths[-1].begun, kill)
+    traffic.add(traffic.api, by_api)
     return deaths
 
 

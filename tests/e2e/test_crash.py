@@ -4,10 +4,7 @@ Three independent counts are compared: what the client was promised, what lies i
 and the final states.
 """
 
-import json
-import os
 import random
-import signal
 import threading
 import time
 import uuid
@@ -16,23 +13,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from egress.sender.faults import Moment
 from tests.support.customer import Customer, wait_for
+from tests.support.killing import Victim
 
 pytestmark = pytest.mark.stack
 
-MOMENTS = (
-    "before-claim",
-    "after-claim",
-    "before-dot",
-    "after-dot",
-    "after-reply",
-    "after-verdict",
-)
 SEEDS_A_MOMENT = 4
 
 
@@ -73,49 +63,32 @@ def flowing(customer: Customer) -> Iterator[Flow]:
 
 
 @pytest.fixture
-def fault_file(customer: Customer) -> Iterator[Path]:
-    path = Path(customer.status["state_dir"]) / "fault"
-    yield path
-    path.unlink(missing_ok=True)
+def sender(customer: Customer) -> Iterator[Victim]:
+    victim = Victim(customer.stack, "sender")
+    yield victim
+    victim.disarm()
 
 
-def _process(customer: Customer, name: str) -> dict[str, Any]:
-    stack = json.loads((Path(customer.status["state_dir"]) / "stack.json").read_text())
-    found: dict[str, Any] = stack["status"]["processes"][name]
-    return found
-
-
-def _wait_until_reborn(customer: Customer, restarts: int, what: str) -> None:
-    def reborn() -> bool:
-        return bool(_process(customer, "sender")["restarts"] > restarts)
-
-    wait_for(reborn, within=60, every=0.1, what=what)
-
-
-def test_kill_nine_at_every_moment_loses_nothing(customer: Customer, fault_file: Path) -> None:
-    plan = [(moment, seed) for moment in MOMENTS for seed in range(SEEDS_A_MOMENT)]
+def test_kill_nine_at_every_moment_loses_nothing(customer: Customer, sender: Victim) -> None:
+    plan = [(moment, seed) for moment in Moment for seed in range(SEEDS_A_MOMENT)]
     random.Random(4711).shuffle(plan)
     with flowing(customer) as flow:
         for moment, seed in plan:
             visits = random.Random(f"{moment}{seed}").randint(1, 6)
-            restarts = _process(customer, "sender")["restarts"]
-            armed = fault_file.with_suffix(".new")
-            armed.write_text(f"{moment}:{visits}")
-            armed.replace(fault_file)
-            _wait_until_reborn(customer, restarts, f"death at {moment}, visit {visits}")
+            sender.kill_at(moment, visits)
     uncertain = _the_three_counts_agree(customer, flow)
     deaths_with_the_dot_out = SEEDS_A_MOMENT  # the moment after-dot leaves nothing else to know
     assert uncertain >= deaths_with_the_dot_out
 
 
-def test_kill_nine_from_outside_at_any_instant_loses_nothing(customer: Customer) -> None:
+def test_kill_nine_from_outside_at_any_instant_loses_nothing(
+    customer: Customer, sender: Victim
+) -> None:
     rng = random.Random(20)
     with flowing(customer) as flow:
         for _ in range(4):
-            sender = _process(customer, "sender")
             time.sleep(rng.uniform(0.05, 1.0))  # the seeded instant itself, no wait for anything
-            os.kill(sender["pid"], signal.SIGKILL)
-            _wait_until_reborn(customer, sender["restarts"], "a new sender")
+            sender.kill()
     _the_three_counts_agree(customer, flow)
 
 
@@ -142,7 +115,7 @@ def _the_three_counts_agree(customer: Customer, flow: Flow) -> int:
 def test_kill_nine_of_the_webhook_receiver_loses_no_webhook(customer: Customer) -> None:
     with flowing(customer) as flow:
         wait_for(lambda: len(flow.promised) > 10, what="mail to flow")
-        os.kill(_process(customer, "simulator")["pid"], signal.SIGKILL)
+        Victim(customer.stack, "simulator").kill()
         wait_for(lambda: len(flow.promised) > 30, what="more mail")
 
     def told() -> bool:

@@ -45,7 +45,8 @@ GREETINGS = (
     Case("a-second-ehlo-keeps-the-login", b"EHLO other.test\r\n" + MAIL, "250, 250 2.1.0"),
     Case("ehlo-ends-a-transaction", OPEN + b"EHLO a\r\nDATA\r\n", f"{OPENED}, 250, 503 5.5.1"),
     Case("helo-ends-a-transaction", OPEN + b"HELO a\r\nDATA\r\n", f"{OPENED}, 250, 503 5.5.1"),
-    Case("a-refused-ehlo-ends-nothing", OPEN + b"EHLO\r\n" + RCPT, f"{OPENED}, 501 5.5.4, 250 2.1.5"),
+    Case("a-refused-ehlo-ends-nothing", OPEN + b"EHLO\r\n" + RCPT,
+         f"{OPENED}, 501 5.5.4, 250 2.1.5"),
     Case(
         "helo-has-no-extensions",
         b"HELO a.test\r\nMAIL FROM:<a@acme.test> SMTPUTF8\r\n" + MAIL

@@ -25,6 +25,10 @@ fragments = st.sampled_from(
         b"AUTH LOGIN\r\n", b"AUTH LOGIN YQ==\r\n", b"AUTH CRAM-MD5\r\n", b"YSBi\r\n",
         b"MAIL FROM:<> RET=FULL ENVID=x\r\n", b"RCPT TO:<a@b.test> NOTIFY=NEVER ORCPT=rfc822;a\r\n",
         "MAIL FROM:<ä@b.test> SMTPUTF8\r\n".encode(), b"PROXY UNKNOWN\r\n", WHOLE,
+        b"BDAT 6 LAST\nRSET\r\n", b"BDAT\t6\r\nRSET\r\n", b"BDAT -1\r\n", b"BDAT 1 LAST\r\n",
+        "RCPT TO:<ü@b.test> ORCPT=utf-8;ü@c\r\n".encode(), b"RCPT TO:<a@b.test> NOTIFY=\r\n",
+        "MA\u0131L FROM:<>\r\n".encode(), b"MAIL FROM:<> ENVID=+\r\n", b"\xc0\xae\r\n",
+        b"PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
         b"RSET\r\n", b"NOOP\n", b"VRFY\r\n", b"HELP\r\n", b"x" * 600 + b"\r\n", b"y" * 13_000,
         b"\r\n.\r\n", b".\r\n", b"\n.\n", b"\r\n.\n", b"\r.\r", b"\r", b"\n", b"\0", b"\r\n",
         "MAIL FROM:<ä@b.test>\r\n".encode(), b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n",
@@ -115,6 +119,36 @@ def test_a_user_stores_only_what_it_has_ended(
     for parcel in stand.parcels:
         assert b"\n" not in parcel.raw.replace(b"\r\n", b"")
         assert b"\r" not in parcel.raw.replace(b"\r\n", b"")
+
+
+headers = st.sampled_from(
+    [
+        b"PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n", b"PROXY UNKNOWN\r\n", b"PROXY ", b"PROXY UDP4\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n", b"\x21\x11\x00\x0c" + bytes(12), b"\x20\x00\x00\x00",
+        b"\x21\x21\x00\x24", b"\x21\x11\xff\xff", b"\r\n", b"\r", b"\n",
+    ]
+)  # fmt: skip
+
+
+@unhurried
+@given(st.lists(headers | st.binary(max_size=20), max_size=4), pieces)
+def test_a_client_behind_a_balancer_stores_nothing_whatever_comes_first(
+    caplog: pytest.LogCaptureFixture, header: list[bytes], said: list[bytes]
+) -> None:
+    async def attempt() -> tuple[bytes, Stand]:
+        stand = Stand(proxies=("127.0.0.1/32",))
+        async with stand.listening():
+            answered = await flood(await stand.connect(), [*header, *said])
+            async with asyncio.timeout(20):
+                while stand.office.sessions or stand.office.admission._total:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            assert stand.office.held.held == 0
+        return answered, stand
+
+    answered, stand = asyncio.run(attempt())
+    assert stand.stored == []
+    assert is_quiet(caplog)
+    assert well_formed(answered.split(b"220 2.0.0 ")[0])
 
 
 @unhurried

@@ -1,8 +1,9 @@
 """What the tests against other people's mail software share."""
 
 import shutil
+import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,14 @@ def needs_postfix() -> None:
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
-    """A folder that Postfix's own account can reach: pytest's are for their owner alone."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+def open_folder() -> Iterator[Path]:
+    """A folder that the accounts of mail programs can reach.
+
+    Not pytest's: each start of pytest on the machine closes those to all but their owner.
+    """
+    with tempfile.TemporaryDirectory(prefix="peers-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
-"""A real Postfix on both sides: as the MX we deliver to, and as a customer's own relay."""
+"""A real Postfix as the MX we deliver to."""
 
 import grp
 import pwd
-import smtplib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from egress.core.mx import MxAnswer, MxTarget
 from egress.session import Session
 from localstack.certificates import issue
 from mailroom.domain.reply import Phase, SmtpReply
-from tests.support.customer import Customer, wait_for
+from tests.support.customer import wait_for
 
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("needs_postfix")]
 
@@ -139,30 +138,3 @@ async def test_the_pool_keeps_its_connection_to_postfix(mailbox_host: Postfix) -
     await pool.close()
     wait_for(lambda: ": disconnect from" in mailbox_host.log, what="Postfix's log")
     assert mailbox_host.log.count(": connect from") == 1
-
-
-@pytest.mark.stack
-def test_a_customers_postfix_relays_through_the_submission_port(
-    customer: Customer, recipient: str, open_folder: Path
-) -> None:
-    smtp = customer.status["smtp"]
-    hop = f"[{smtp['host']}]:{smtp['submission_port']}"
-    passwords = open_folder / "passwords"
-    passwords.write_text(f"{hop} {smtp['username']}:{smtp['password']}\n")
-    settings = {
-        "relayhost": hop,
-        "smtp_sasl_auth_enable": "yes",
-        "smtp_sasl_password_maps": f"texthash:{passwords}",
-        "smtp_sasl_security_options": "noanonymous",
-        "smtp_tls_security_level": "secure",
-        "smtp_tls_secure_cert_match": "localhost",
-        "smtp_tls_CAfile": smtp["ca_file"],
-    }
-    (port,) = free_ports(1)
-    with running_postfix(open_folder / "postfix", port, settings) as relay:
-        with smtplib.SMTP("127.0.0.1", port, timeout=30) as session:
-            session.sendmail(customer.sender, [recipient], message(customer.sender))
-        wait_for(lambda: "status=" in relay.log, what="Postfix's log")
-        assert "status=sent (250 2.0.0" in relay.log, relay.log
-    (found,) = wait_for(lambda: customer.mailbox(recipient), what="the message")
-    assert customer.mail(found["id"])["dkim"] == "pass"

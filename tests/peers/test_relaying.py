@@ -69,7 +69,9 @@ def to_door(
 
 def dialogue(relay: Postfix) -> list[str]:
     """What its SMTP client said (`> `) and heard (`< `)."""
-    lines = re.findall(r"postfix/smtp\[\d+\]: ([<>]) 127\.0\.0\.1\[127\.0\.0\.1\]:\d+: (.*)", relay.log)
+    lines = re.findall(
+        r"postfix/smtp\[\d+\]: ([<>]) 127\.0\.0\.1\[127\.0\.0\.1\]:\d+: (.*)", relay.log
+    )
     return [f"{way} {said}" for way, said in lines]
 
 
@@ -107,6 +109,7 @@ def test_all_mail_of_a_postfix_is_delivered_once_and_its_queue_is_empty(
         what="all messages",
     )[0]
     assert Counter(each["to"] for each in found) == Counter(recipients)
+    assert customer.mail(found[0]["id"])["dkim"] == "pass"
 
 
 @pytest.mark.parametrize("tls_first", [False, True])
@@ -156,9 +159,7 @@ def test_what_its_users_ask_of_dsn_and_smtputf8_is_passed_on_to_us(
     assert "grüße".encode() in parcel.raw
 
 
-def test_a_refused_message_is_not_tried_again(
-    door: Door, open_folder: Path
-) -> None:
+def test_a_refused_message_is_not_tried_again(door: Door, open_folder: Path) -> None:
     with to_door(door, open_folder) as relay:
         submit(relay, "ann@example.org", raw=MESSAGE.replace(b"acme.test", b"stranger.test", 1))
         wait_for(lambda: "status=bounced" in relay.log, what="Postfix's log")

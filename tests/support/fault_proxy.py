@@ -20,11 +20,12 @@ CREATE_FUNCTION = ("POST", "/functions")
 
 
 class Fault(StrEnum):
-    """What happens to a call: REFUSED, the emulator never hears of it and the caller gets a 500;
-    LOST, it is done and the caller gets a 500 all the same; HELD, it is done and the caller gets
-    nothing until `FaultProxy.release`.
+    """What happens to a call. DENIED: it is not done and answered 403, which nobody repeats.
+    REFUSED: it is not done and answered 500, which the provider repeats. LOST: it is done and
+    answered 500. HELD: it is done and not answered until `FaultProxy.release`.
     """
 
+    DENIED = "denied"
     REFUSED = "refused"
     LOST = "lost"
     HELD = "held"
@@ -44,7 +45,7 @@ class FaultProxy:
         self._awaited: set[str] = set()
         self._lock = threading.Condition()
         self._released = threading.Event()
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), self._handler())
+        self._server = _Server((LOOPBACK, 0), self._handler())
         self.port = self._server.server_address[1]
 
     @property
@@ -83,14 +84,14 @@ class FaultProxy:
         name = call_name(method, path, headers, body)
         with self._lock:
             fault = self._faults.pop(name, None)
-        given = SPOILT if fault is Fault.REFUSED else self._forward(method, path, headers, body)
+        given = _NOT_DONE.get(fault) or self._forward(method, path, headers, body)
         with self._lock:
             if fault is not None:
                 self._awaited.discard(name)
                 self._lock.notify_all()
         if fault is Fault.HELD:
             self._released.wait()
-        return SPOILT if fault is Fault.LOST else given
+        return BROKEN if fault is Fault.LOST else given
 
     def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> "Answer":
         connection = http.client.HTTPConnection(LOOPBACK, self._upstream, timeout=120)
@@ -136,11 +137,24 @@ class FaultProxy:
 
 
 Answer = tuple[int, dict[str, str], bytes]
-SPOILT: Answer = (
-    500,
-    {"Content-Type": "application/x-amz-json-1.0", "X-Amzn-ErrorType": "InternalFailure"},
-    b'{"__type":"InternalFailure","message":"spoilt by the test"}',
-)
+
+
+def _error(status: int, name: str) -> Answer:
+    text = json.dumps({"__type": name, "message": "spoilt by the test"})
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amzn-ErrorType": name}
+    return status, headers, text.encode()
+
+
+BROKEN = _error(500, "InternalFailure")
+_NOT_DONE: dict[Fault | None, Answer] = {
+    Fault.DENIED: _error(403, "AccessDeniedException"),
+    Fault.REFUSED: BROKEN,
+}
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A caller that was killed is no news."""
 
 
 def call_name(method: str, path: str, headers: dict[str, str], body: bytes) -> str:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tests.support.customer import wait_for
@@ -37,6 +39,16 @@ class Victim:
         armed.write_text(f"{moment}:{visits}")
         armed.replace(self.fault_file)
         self.wait_until_reborn(restarts, f"death of {self.name} at {moment}, visit {visits}")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have it do nothing while the block runs."""
+        pid = self.seen["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def disarm(self) -> None:
         """Take back what is armed and was not reached."""

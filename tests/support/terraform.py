@@ -50,27 +50,23 @@ class Workspace:
     folder: Path
     variables: dict[str, str]
 
-    def run(self, *arguments: str, exit_code: int = 0, **variables: str) -> str:
+    def run(self, *arguments: str, exit_code: int = 0) -> str:
         """Run terraform, return what it prints."""
         done = subprocess.run(
             ["terraform", *arguments],
             cwd=self.folder,
-            env={**self.variables, **variables},
+            env=self.variables,
             capture_output=True,
             text=True,
         )
         assert done.returncode == exit_code, done.stdout[-3000:] + done.stderr[-6000:]
         return done.stdout
 
-    def apply(self, *arguments: str) -> str:
-        return self.run("apply", *QUICK, *arguments)
+    def apply(self, *arguments: str, exit_code: int = 0) -> str:
+        return self.run("apply", *QUICK, *arguments, exit_code=exit_code)
 
-    def half_apply(self) -> None:
-        """An apply that must fail: whatever goes wrong is not tried again."""
-        self.run("apply", *QUICK, exit_code=1, AWS_MAX_ATTEMPTS="1")
-
-    def destroy(self) -> None:
-        self.run("destroy", *QUICK)
+    def destroy(self, exit_code: int = 0) -> None:
+        self.run("destroy", *QUICK, exit_code=exit_code)
 
     def starting(self) -> "Running":
         """An apply that is still at it."""

@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class Traffic:
         for client in self._clients:
             client.result()
 
-    def add(self, door: Door, addresses: Sequence[str]) -> None:
+    def add(self, door: Door, addresses: Iterable[str]) -> None:
         """Give the clients of a door more to send."""
         self.check()
         door.waiting.extend(addresses)
@@ -108,12 +108,14 @@ class Traffic:
 
     def _session(self) -> smtplib.SMTP | None:
         login = self._customer.status["smtp"]
-        session = smtplib.SMTP(timeout=60)
         try:
-            session.connect(login["host"], login["submission_port"])
+            session = smtplib.SMTP(login["host"], login["submission_port"], timeout=60)
+        except BROKEN:  # the server is not there at the moment
+            return None
+        try:
             session.starttls(context=self._tls)
             session.login(login["username"], login["password"])
-        except BROKEN:  # the server is not there at the moment
+        except BROKEN:
             session.close()
             return None
         return session

@@ -1,11 +1,12 @@
 """The zips: checked for what they must hold, slim, and the same every time."""
 
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from localstack.builds import BuildError, build, check, rewrite, services_of
+from localstack.builds import BuildError, build, check, forget, rewrite, services_of
 from localstack.resources import load_resources
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,6 +51,15 @@ def test_the_order_in_which_files_came_does_not_change_the_zip(tmp_path: Path) -
 def test_an_app_keeps_the_services_its_functions_have_access_to() -> None:
     resources = load_resources(ROOT)
     assert services_of(resources, "tracking") == {"dynamodb", "sns", "kms", "sts"}
+
+
+def test_a_zip_that_another_stack_may_be_reading_is_kept(tmp_path: Path) -> None:
+    new, young, old = (make_zip(tmp_path / f"api-{n}.zip", ()) for n in range(3))
+    other = make_zip(tmp_path / "tracking-1.zip", ())
+    for path in (old, other):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    forget(tmp_path, "api", new)
+    assert sorted(tmp_path.iterdir()) == sorted([new, young, other])
 
 
 def test_an_app_that_cannot_be_imported_is_a_clear_error(tmp_path: Path) -> None:

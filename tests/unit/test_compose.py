@@ -222,6 +222,11 @@ def test_the_received_line_is_postals(ip: str, line: str) -> None:
     assert received_line(ip, by="mail.test", now=1_760_000_000) == expected
 
 
+def test_a_private_received_line_names_no_client() -> None:
+    line = received_line("192.0.2.7", by="mail.test", now=1_760_000_000, private=True)
+    assert line == "by mail.test with HTTP; Thu, 09 Oct 2025 08:53:20 +0000"
+
+
 # What a header can hold: anything but controls and what UTF-8 cannot write.
 values = st.text(
     st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from('\t =?_,;"\\()<>@'),

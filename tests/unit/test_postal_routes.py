@@ -133,6 +133,13 @@ def test_a_message_is_accepted_for_every_distinct_address(api: MemoryApi) -> Non
     assert b"dot@x.test" not in raw
 
 
+def test_a_private_servers_message_does_not_name_the_client(api: MemoryApi) -> None:
+    api.directory.add_server(replace(SERVER, privacy=True))
+    api.call("send/message", GOOD)
+    _, raw = only_submission(api)
+    assert email.message_from_bytes(raw)["Received"].startswith("by mail.test with HTTP; ")
+
+
 def test_a_broken_queue_does_not_unaccept(api: MemoryApi) -> None:
     api.lane.broken = True
     assert api.call("send/message", GOOD)["status"] == "success"

@@ -59,7 +59,9 @@ def send_message(api: Api, caller: Caller, params: Params) -> Json:
         message_id=message_id,
         now=now,
         boundary=f"{chance.bits(96):024x}",
-        received=received_line(caller.ip_address, by=api.web_hostname, now=now),
+        received=received_line(
+            caller.ip_address, by=api.web_hostname, now=now, private=caller.server.privacy
+        ),
     )
     try:
         raw = compose(call.letter, postmark)
