@@ -192,7 +192,10 @@ def _all_told(ledger: Ledger) -> list[Entry]:
     What a client sent twice, because it had no answer, may become final later than the rest.
     """
     entries = ledger.entries()
-    return entries if all(entry.is_told for entry in entries) else []
+    untold = [entry for entry in entries if not entry.is_told]
+    if untold:
+        log.warning("%d histories are not complete, such as %s", len(untold), untold[0])
+    return [] if untold else entries
 
 
 def _promises_were_kept(traffic: Traffic, entries: list[Entry], deaths: list[Death]) -> None:

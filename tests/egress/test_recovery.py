@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egress.core.journal_log import ClaimRecord
+from egress.core.journal_log import ClaimRecord, Replay
 from egress.journal import Journal
 from egress.sender.faults import Moment
+from egress.sender.recovery import recover
 from mailroom.domain.event import EventType
 from mailroom.domain.lifecycle import CLAIMABLE, State
+from mailroom.domain.message import DeliveryKey
 from mailroom.domain.reply import SmtpReply
 from tests.support.desk import BUSY, LOST, OK, REFUSED, Crash, Life, World, all_final, until
 
@@ -75,6 +77,40 @@ async def test_after_any_death_the_mail_goes_on_to_its_end(world: World, moment:
     await life.end()
     assert world.row().state is State.SENT
     assert world.receivers.taken.total() == 1 + world.row().uncertain
+
+
+class Pair:
+    """A reader that answers the first question when another delivery is asked about beside it."""
+
+    def __init__(self) -> None:
+        self.here: list[DeliveryKey] = []
+        self.both = asyncio.Event()
+        self.asked = 0
+
+    async def get(self, key: DeliveryKey) -> None:
+        assert key not in self.here, "one delivery twice in a call"
+        self.here.append(key)
+        self.asked += 1
+        if len(self.here) > 1:
+            self.both.set()
+        await asyncio.wait_for(self.both.wait(), 10)
+        self.here.remove(key)
+
+
+async def test_claims_are_answered_together_but_those_of_one_delivery_in_turn(
+    world: World,
+) -> None:
+    life, pair = Life(world), Pair()
+    first, again, other = records = [
+        ClaimRecord(id_, "server", number, 0, 0, 0)
+        for id_, number in (("first", 1), ("again", 1), ("other", 2))
+    ]
+    for record in records:
+        life.journal.claim(record)
+    await recover(Replay(released=(first, other), uncertain=(again,)), life.desk, pair)
+    assert pair.asked == 3
+    assert life.open_claims() == 0
+    await life.end()
 
 
 async def test_a_verdict_the_table_never_got_is_written_now(world: World) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,10 @@ FLOOD = 30  # connections
 FLOOD_MEMORY = 80 * MEGABYTE
 
 log = logging.getLogger(__name__)
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="reads a process's memory as Linux shows it"
+)
 
 
 async def logged_in(host: Host) -> Client:

@@ -96,6 +96,23 @@ def test_the_code_is_formatted() -> None:
     assert subprocess.run(command, capture_output=True, text=True).stdout == ""
 
 
+def test_what_the_emulator_does_not_get_is_planned_for_aws(cloud: Cloud, tmp_path: Path) -> None:
+    terraform = workspace(tmp_path, {**cloud.variables, "TF_VAR_endpoint": ""})
+    terraform.run("plan", "-input=false", "-out=aws.plan")
+    changes = json.loads(terraform.run("show", "-json", "aws.plan"))["resource_changes"]
+    planned = [(change["type"], change["change"]["after"]) for change in changes]
+    alarms = [after for kind, after in planned if kind == "aws_cloudwatch_metric_alarm"]
+    assert {(alarm["metric_name"], alarm["threshold"]) for alarm in alarms} == {
+        ("ApproximateNumberOfMessagesVisible", 0)
+    }
+    assert len(alarms) == len(RESOURCES.queues)
+    tables = [after for kind, after in planned if kind == "aws_dynamodb_table"]
+    assert len(tables) == len(RESOURCES.tables)
+    assert all(table["deletion_protection_enabled"] for table in tables)
+    assert all(table["point_in_time_recovery"][0]["enabled"] for table in tables)
+    assert not any(after["force_destroy"] for kind, after in planned if kind == "aws_s3_bucket")
+
+
 def test_an_interrupted_apply_can_be_taken_away(cloud: Cloud, tmp_path: Path) -> None:
     terraform = workspace(tmp_path, cloud.variables)
     # Asked to stop, the provider gives up the calls under way, whether or not they are done.

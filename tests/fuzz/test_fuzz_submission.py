@@ -123,9 +123,9 @@ def test_a_user_stores_only_what_it_has_ended(
 
 headers = st.sampled_from(
     [
-        b"PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n", b"PROXY UNKNOWN\r\n", b"PROXY ", b"PROXY UDP4\r\n",
-        b"\r\n\r\n\0\r\nQUIT\n", b"\x21\x11\x00\x0c" + bytes(12), b"\x20\x00\x00\x00",
-        b"\x21\x21\x00\x24", b"\x21\x11\xff\xff", b"\r\n", b"\r", b"\n",
+        b"PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n", b"PROXY UNKNOWN\r\n", b"PROXY ",
+        b"PROXY UDP4\r\n", b"\r\n\r\n\0\r\nQUIT\n", b"\x21\x11\x00\x0c" + bytes(12),
+        b"\x20\x00\x00\x00", b"\x21\x21\x00\x24", b"\x21\x11\xff\xff", b"\r\n", b"\r", b"\n",
     ]
 )  # fmt: skip
 
