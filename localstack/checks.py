@@ -17,7 +17,7 @@ SELECTIONS: Mapping[str, tuple[str, ...]] = {
     "clients": ("-m", "clients"),
     "all": (),
 }
-EVERYDAY = ("-m", "not peers and not clients and not browser")
+EVERYDAY = ("-m", "not peers and not clients")
 LINTERS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),

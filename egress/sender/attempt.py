@@ -223,7 +223,7 @@ def facts(settlement: Settlement) -> dict[str, object]:
     seen = event.attempt
     return {
         "delivery": str(event.key),
-        "event": str(event.type),
+        "outcome": str(event.type),
         **({"mx": seen.mx, "reply": seen.reply[:200], "phase": seen.phase} if seen else {}),
         **({"attempt": seen.attempt, "seconds": seen.seconds, "tls": seen.tls} if seen else {}),
     }
