@@ -18,6 +18,11 @@ SELECTIONS: Mapping[str, tuple[str, ...]] = {
     "all": (),
 }
 EVERYDAY = ("-m", "not peers and not clients")
+# Both cores for what runs by itself; a whole platform has them to itself.
+EVERYDAY_PARTS = (
+    ("-n", "2", "-m", "not stack and not peers and not clients"),
+    ("-m", "stack and not peers and not clients"),
+)
 LINTERS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
@@ -28,10 +33,15 @@ LINTERS = (
 
 def test(options: Namespace, environment: Mapping[str, str]) -> int:
     """Run the linters and every test that needs nothing but Python, or one selection of tests."""
-    selection = SELECTIONS.get(options.selection, EVERYDAY)
-    code = 0 if options.selection else lint(options, environment)
-    pytest = ("-m", "pytest", *selection, *options.arguments)
-    return _python(options.root, environment, pytest) or code
+    if options.selection:
+        parts: Sequence[Sequence[str]] = [SELECTIONS[options.selection]]
+    else:
+        parts = [EVERYDAY] if options.arguments else EVERYDAY_PARTS
+    codes = [] if options.selection else [lint(options, environment)]
+    for part in parts:
+        pytest = ("-m", "pytest", *part, *options.arguments)
+        codes.append(_python(options.root, environment, pytest))
+    return next((code for code in codes if code), 0)
 
 
 def lint(options: Namespace, environment: Mapping[str, str]) -> int:

@@ -132,7 +132,7 @@ FLOODS = {
 async def test_a_flood_fills_no_memory(octets: bytes, times: int, inside: bool) -> None:
     """Thirty connections pour at once; together they may hold 8 MB of messages."""
     limits = {"message_size": MEGABYTE, "held_octets": 8 * MEGABYTE, "connections_per_client": 100}
-    async with hosting(**limits) as host:
+    async with hosting(**limits, commands=10**9) as host:
         user = await logged_in(host)
         before = await host.state()
         flood = [await (logged_in(host) if inside else host.connect()) for _ in range(FLOOD)]
