@@ -3,6 +3,7 @@ rule that nothing may skip where all is installed.
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -50,3 +51,10 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         return
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as running:
         yield running
+
+
+def pytest_sessionfinish() -> None:
+    """Close the X-Ray library's socket, which it opens when it is imported and never closes."""
+    core = sys.modules.get("aws_xray_sdk.core")
+    if core is not None:
+        core.xray_recorder.emitter._socket.close()
