@@ -23,6 +23,7 @@ UNIT = 1024  # octets of one write unit
 _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
 _DATED = re.compile(r"/\d{4}-\d\d-\d\d")
 _TABLE_OF_STATEMENT = re.compile(r'"([^"]+)"')
+_NAME_OF_VALUE = re.compile(r"'(\w+)': \?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,12 @@ def _statement(statement: Json, answer: Json, sizes: Sizes) -> tuple[str, float]
     text, parameters = statement["Statement"], statement.get("Parameters", [])
     if "Error" in answer:
         return "refused", 1.0
+    if text.startswith("INSERT"):
+        item = dict(zip(_NAME_OF_VALUE.findall(text), parameters, strict=True))
+        sizes.known[_place(item)] = octets(item)
+        found = _TABLE_OF_STATEMENT.search(text)
+        units = _units_for(octets(item))
+        return _type_of(found[1] if found else "", item, "PutItem"), units
     if "SET claim=?" in text:
         item = answer.get("Item", {})
         sizes.known[_place(item)] = octets(item)

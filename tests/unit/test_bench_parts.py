@@ -222,3 +222,17 @@ async def test_the_proxy_passes_octets_on_and_counts_what_went_by(tmp_path: Path
     assert counts["calls"] == {"dynamodb.PutItem mail": 1, "s3.PutObject": 1}
     assert counts["writes"] == {"submission": {"count": 1, "units": 2.0}}
     assert nothing == {"calls": {}, "writes": {}}
+
+
+def test_an_inserted_row_is_counted_as_what_it_is() -> None:
+    row = {"pk": {"S": "abcdefghij#5"}, "sk": {"S": "s"}, "inline": {"S": "x" * 2_000}}
+    statement = "INSERT INTO \"mailroom-mail\" VALUE {'pk': ?, 'sk': ?, 'inline': ?}"
+    asked = dynamodb(
+        "BatchExecuteStatement",
+        Statements=[{"Statement": statement, "Parameters": list(row.values())}] * 2,
+    )
+    answers = [{}, {"Error": {"Code": "DuplicateItem"}}]
+    assert list(writes(asked, {"Responses": answers}, Sizes())) == [
+        ("submission", 2.0),
+        ("refused", 1.0),
+    ]
