@@ -155,8 +155,10 @@ def _store(parcel: Parcel, header: Sequence[Field], domain: str, ports: AcceptPo
 def _reserved(
     parcel: Parcel, now: float, watch_at: float, ports: AcceptPorts
 ) -> tuple[int, tuple[Delivery, ...]]:
-    for _ in range(_DRAWS):
-        number = submission_number(now, ports.chance.bits(13))
+    for draw in range(_DRAWS):
+        # A second has 8,192 numbers for each server. Who meets a taken one tries the next second's,
+        # or a server that takes in thousands a second would run out of luck.
+        number = submission_number(now + draw, ports.chance.bits(13))
         deliveries = tuple(_deliveries(parcel, number, now, ports.delay_divisor))
         ports.ledger.watch(parcel.server.id, number, watch_at)
         try:

@@ -258,7 +258,7 @@ def test_nothing_is_written_after_the_commit_and_everything_before() -> None:
 
 
 class LoadedChance:
-    """Draws `clashes` times the same number, then others."""
+    """Draws `clashes` times 0, then others."""
 
     def __init__(self, clashes: int) -> None:
         self._left, self._next = clashes, 0
@@ -273,23 +273,34 @@ class LoadedChance:
 
 @pytest.mark.parametrize("clashes", [1, 4])
 def test_a_number_in_use_is_drawn_again_and_the_other_mail_left_alone(clashes: int) -> None:
-    world = World(chance=LoadedChance(1))
-    first = world.accept()
+    world = World()
+    others = taken_numbers(world, clashes)
     world.chance = LoadedChance(clashes)
-    second = world.accept(replace(PARCEL, recipients=PEOPLE[:2]))
-    assert first.submission.number == submission_number(world.clock.at, 0)
-    assert second.submission.number == submission_number(world.clock.at, 1)
-    stored = world.ledger.deliveries(SERVER.id, first.submission.number)
-    assert list(first.deliveries) == stored
+    mine = world.accept(replace(PARCEL, recipients=PEOPLE[:2]))
+    # Each further draw is from the second after, where there is more room.
+    assert mine.submission.number == submission_number(world.clock.at + clashes, 1)
+    for other in others:
+        stored = world.ledger.deliveries(SERVER.id, other.submission.number)
+        assert list(other.deliveries) == stored
+
+
+def taken_numbers(world: World, seconds: int) -> list[Accepted]:
+    """Mail that has the number 0 of this second and of those after it."""
+    now, accepted = world.clock.at, []
+    for later in range(seconds):
+        world.clock.at, world.chance = now + later, LoadedChance(1)
+        accepted.append(world.accept())
+    world.clock.at = now
+    return accepted
 
 
 def test_five_clashes_in_a_row_accept_nothing() -> None:
-    world = World(chance=LoadedChance(1))
-    world.accept()
+    world = World()
+    taken_numbers(world, 5)
     world.chance = LoadedChance(5)
     with pytest.raises(NumberTakenError):
         world.accept()
-    assert len(world.ledger.submissions) == 1
+    assert len(world.ledger.submissions) == 5
 
 
 def test_a_queue_that_is_down_does_not_stop_acceptance() -> None:
