@@ -16,7 +16,7 @@ from mailroom.adapters.names import (
     read_delivery_key,
     shard_of,
 )
-from mailroom.adapters.tables import DeliveryRow, MailTables, SubmissionRow, WatchRow
+from mailroom.adapters.tables import DeliveryRow, MailTables, Row, SubmissionRow, WatchRow
 from mailroom.domain.event import Event, dump_event, load_event
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission
@@ -34,35 +34,32 @@ class DynamoLedger:
         self._watches = watches
 
     def watch(self, server: ServerId, number: int, due_at: float) -> None:
-        """See Ledger.watch."""
-        self._watch_row(server, number, due_at).save()
+        """See Ledger.watch. One that is there already says the same."""
+        self._insert(self._watch_row(server, number, due_at))
 
     def reserve(self, deliveries: Sequence[Delivery]) -> None:
         """See Ledger.reserve. Whoever writes delivery 0 owns the number."""
         first, *rest = [self._row(delivery) for delivery in deliveries]
-        try:
-            first.save(condition=self._tables.delivery.pk.does_not_exist())
-        except PutError as error:
-            if error.cause_response_code == "ConditionalCheckFailedException":
-                raise NumberTakenError from error
-            raise
+        if not self._insert(first):
+            raise NumberTakenError
         if rest:
             with self._tables.delivery.batch_write() as batch:
                 for row in rest:
                     batch.save(row)
 
     def commit(self, submission: Submission) -> None:
-        """See Ledger.commit."""
-        row = self._submission_row(submission)
-        row.save(condition=self._tables.submission.pk.does_not_exist())
+        """See Ledger.commit. A row that is there may be ours: then the first answer was lost.
+
+        Raises ValueError for a number that another submission holds.
+        """
+        if self._insert(self._submission_row(submission)):
+            return
+        if self._stored(submission.server, submission.number, certain=True) != submission:
+            raise ValueError("the submission is committed already")
 
     def submission(self, server: ServerId, number: int) -> Submission | None:
         """See Ledger.submission."""
-        try:
-            row = self._tables.submission.get(mail_pk(server, number), SUBMISSION)
-        except self._tables.submission.DoesNotExist:
-            return None
-        return read_submission(row)
+        return self._stored(server, number, certain=False)
 
     def delivery(self, key: DeliveryKey) -> Delivery | None:
         """See Ledger.delivery."""
@@ -99,13 +96,25 @@ class DynamoLedger:
         )
         row.event = json.dumps(dump_event(event), separators=(",", ":"))
         row.ttl = int(event.at) + RETENTION_SECONDS
+        return self._insert(row)
+
+    def _insert(self, row: Row) -> bool:
+        """Write a row if its key is free; False, changing nothing, if it is taken."""
         try:
-            row.save(condition=self._tables.history.pk.does_not_exist())
+            row.save(condition=type(row).pk.does_not_exist())
         except PutError as error:
             if error.cause_response_code == "ConditionalCheckFailedException":
                 return False
             raise
         return True
+
+    def _stored(self, server: ServerId, number: int, *, certain: bool) -> Submission | None:
+        model = self._tables.submission
+        try:
+            row = model.get(mail_pk(server, number), SUBMISSION, consistent_read=certain)
+        except model.DoesNotExist:
+            return None
+        return read_submission(row)
 
     def _watch_row(self, server: ServerId, number: int, due_at: float) -> WatchRow:
         row = self._watches(shard_of(server, number), due_sk(server, number, due_at))

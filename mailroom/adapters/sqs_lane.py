@@ -1,7 +1,7 @@
 """The Lane port on SQS, and how a wake-up is written."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -11,8 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mailroom.domain.message import DeliveryKey, ServerId, WakeUp
 from mailroom.errors import HandOverError
 
-_BATCH = 10  # SQS's own limit
+BATCH = 10  # SQS's own limit
 MAX_DELAY = 900  # seconds, SQS's own limit
+
+Entry = dict[str, Any]
 
 
 def dump_wake_up(wake_up: WakeUp) -> str:
@@ -40,7 +42,7 @@ def load_wake_up(body: str) -> WakeUp:
     return WakeUp(key, int(stored["g"]), stored["to"], str(stored.get("t", "")))
 
 
-def batches(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
+def batches(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
     """Cut `items` into lists of at most `size`."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
@@ -48,7 +50,7 @@ def batches(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
 
 
 class SqsLane:
-    """Wake-ups in batches of ten. The tenant is the message group, for fair queues."""
+    """Wake-ups in batches of ten."""
 
     def __init__(self, sqs: Any, queue_url: str, *, trace: Callable[[], str] = str) -> None:
         """Take the queue's URL; `trace` gives the header under which its entries go on."""
@@ -60,18 +62,23 @@ class SqsLane:
         """See Lane.send. Raises HandOverError if any was not taken."""
         seconds = min(MAX_DELAY, max(0, round(delay)))
         trace = self._trace()
-        for batch in batches(wake_ups):
-            entries = [
-                {
-                    "Id": str(position),
-                    "MessageBody": dump_wake_up(replace(wake_up, trace=wake_up.trace or trace)),
-                    "DelaySeconds": seconds,
-                }
-                for position, wake_up in enumerate(batch)
-            ]
-            try:
-                answer = self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
-            except (ClientError, BotoCoreError) as error:
-                raise HandOverError(str(error)) from error
-            if answer.get("Failed"):
-                raise HandOverError(f"{len(answer['Failed'])} wake-ups were refused")
+        entries = (
+            {
+                "MessageBody": dump_wake_up(replace(wake_up, trace=wake_up.trace or trace)),
+                "DelaySeconds": seconds,
+            }
+            for wake_up in wake_ups
+        )
+        for batch in batches(entries):
+            if not all(self._hand_over(batch)):
+                raise HandOverError("a wake-up was refused")
+
+    def _hand_over(self, entries: Sequence[Entry]) -> Sequence[bool]:
+        """Make one call; say of each entry whether the queue took it."""
+        numbered = [{"Id": str(position), **entry} for position, entry in enumerate(entries)]
+        try:
+            answer = self._sqs.send_message_batch(QueueUrl=self._url, Entries=numbered)
+        except (ClientError, BotoCoreError) as error:
+            raise HandOverError(str(error)) from error
+        failed = {entry["Id"] for entry in answer.get("Failed", [])}
+        return [entry["Id"] not in failed for entry in numbered]

@@ -24,6 +24,12 @@ def submission_number(now: float, chance: int) -> int:
     return (seconds << 13) | (chance & 0x1FFF)
 
 
+def drawn_at(number: int) -> float:
+    """Return the second (Unix seconds) a submission number was drawn for: that of the acceptance,
+    or one of the few after it where earlier numbers were taken."""
+    return float(EPOCH + (number >> 13))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class DeliveryKey:
     """Names one delivery: one message for one recipient."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from mailroom.domain.event import Event, EventType, ViewFacts
-from mailroom.domain.message import EPOCH, DeliveryKey
+from mailroom.domain.message import drawn_at
 from mailroom.domain.visit_rules import (
     BURST_SECONDS,
     RULES,
@@ -108,15 +108,10 @@ def network_of(address: str) -> str:
     return str(ip_network((found, _PREFIX[found.version]), strict=False))
 
 
-def accepted_at(key: DeliveryKey) -> float:
-    """Return when the message was accepted, to the second below (Unix seconds)."""
-    return float(EPOCH + (key.number >> 13))
-
-
 def _judged_again(event: Event, received_at: float | None, links: int) -> Event:
     if event.view is None:
         return event
-    since = accepted_at(event.key) if received_at is None else received_at
+    since = drawn_at(event.key.number) if received_at is None else received_at
     return replace(event, view=judged(event.view, age=event.at - since, links=links))
 
 

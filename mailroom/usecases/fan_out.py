@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from mailroom.domain.event import Event
-from mailroom.domain.message import EPOCH, DeliveryKey, Views, Webhook
+from mailroom.domain.message import Views, Webhook, drawn_at
 from mailroom.domain.postal_words import delivery_entry, message_object, webhook_event
 from mailroom.domain.token import message_token
 from mailroom.domain.visit_rules import Verdict
@@ -74,7 +74,7 @@ def _payload(event: Event, ports: FanOutPorts) -> Json | None:
     submission = ports.ledger.submission(event.key.server, event.key.number)
     delivery = ports.ledger.delivery(event.key)
     if submission is None or delivery is None:
-        if event.at - _accepted_at(event.key) < _SETTLING_SECONDS:
+        if event.at - drawn_at(event.key.number) < _SETTLING_SECONDS:
             raise MessageUnseenError(str(event.key))
         return None
     secret = ports.token_secret()
@@ -118,7 +118,3 @@ def _notification(
         first_at=now,
         sign=webhook.sign,
     )
-
-
-def _accepted_at(key: DeliveryKey) -> float:
-    return EPOCH + (key.number >> 13)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mailroom.domain.hold import end_hold
 from mailroom.domain.lifecycle import CLAIMABLE, State
-from mailroom.domain.message import EPOCH, Delivery, DeliveryKey, ServerId, WakeUp
+from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp, drawn_at
 from mailroom.domain.retry import RetryPolicy
 from mailroom.domain.settlement import Settlement, expire, lose_claim
 from mailroom.ports import DueWork, Lane, Ledger
@@ -84,8 +84,7 @@ def _at_rest(delivery: Delivery, now: float, ports: ReconcilePorts, done: Counte
 def _uncommitted(
     server: ServerId, number: int, was: float, now: float, ports: ReconcilePorts
 ) -> Counter[str]:
-    reserved_at = EPOCH + (number >> 13)
-    is_young = now - reserved_at < ports.shortened(COMMIT_SECONDS, least=60.0)
+    is_young = now - drawn_at(number) < ports.shortened(COMMIT_SECONDS, least=60.0)
     # A look that comes late says that everything here stood still, a laptop asleep for instance;
     # then a hand-in may be about to commit, however old it is.
     if is_young or now - was > ports.shortened(LATE_SECONDS, least=30.0):

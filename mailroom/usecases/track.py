@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from mailroom.domain.event import Event, EventType, ViewFacts
-from mailroom.domain.message import DeliveryKey
+from mailroom.domain.message import DeliveryKey, drawn_at
 from mailroom.domain.tracking_token import (
     Clicked,
     Opened,
@@ -19,7 +19,7 @@ from mailroom.domain.tracking_token import (
     read_token,
     redirect_location,
 )
-from mailroom.domain.visit import accepted_at, judged, network_of, reduced
+from mailroom.domain.visit import judged, network_of, reduced
 from mailroom.errors import HandOverError
 from mailroom.ports import Chance, Clock, Facts
 
@@ -114,7 +114,7 @@ def _event(found: Clicked | Opened, visit: Visit, trust: Trust, ports: TrackPort
         ahead=visit.ahead,
     )
     at = round(ports.clock.now(), 3)
-    view = judged(seen, age=at - accepted_at(key))
+    view = judged(seen, age=at - drawn_at(key.number))
     return Event(
         id=f"{key}/{type_}/{ports.chance.bits(96):024x}",
         type=type_,
