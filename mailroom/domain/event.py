@@ -22,6 +22,9 @@ class EventType(StrEnum):
     HELD = "held"
     RELEASED = "released"
     CANCELLED = "cancelled"
+    ACCEPTED = "accepted"  # of a whole submission; its delivery index is 0
+    SUPPRESSED = "suppressed"
+    COMPLAINED = "complained"
 
 
 @dataclass(frozen=True, slots=True)
