@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 from pynamodb.exceptions import PutError
 
-from mailroom.adapters.directory_json import (
+from mailroom.adapters.kms_keyring import KmsKeyring
+from mailroom.adapters.tables import DirectoryRow
+from mailroom.domain.message import Credential, Server, Webhook
+from mailroom.domain.tenancy.spelling import (
     credential_pk,
     dump_credential,
     dump_server,
@@ -13,9 +16,6 @@ from mailroom.adapters.directory_json import (
     login_pk,
     network_pk,
 )
-from mailroom.adapters.kms_keyring import KmsKeyring
-from mailroom.adapters.tables import DirectoryRow
-from mailroom.domain.message import Credential, Server, Webhook
 from mailroom.domain.webhook_target import check_webhook
 
 

@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mailroom.adapters.directory_json import (
+from mailroom.adapters.kms_keyring import KmsKeyring
+from mailroom.adapters.tables import DirectoryRow
+from mailroom.domain.message import Credential, Domain, Server, ServerId, Webhook
+from mailroom.domain.tenancy.spelling import (
     credential_pk,
     load_credential,
     load_server,
@@ -17,9 +20,6 @@ from mailroom.adapters.directory_json import (
     login_pk,
     networks_of,
 )
-from mailroom.adapters.kms_keyring import KmsKeyring
-from mailroom.adapters.tables import DirectoryRow
-from mailroom.domain.message import Credential, Domain, Server, ServerId, Webhook
 from mailroom.ports import Clock
 
 FRESH_SECONDS = 60.0

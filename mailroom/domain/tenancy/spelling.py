@@ -1,4 +1,4 @@
-"""How servers, credentials and webhooks are spelled in the directory's rows, and its keys.
+"""How servers, credentials and webhooks are spelled in the directory's rows, and where those lie.
 
 Readers accept rows written before a field existed: what is missing has its default.
 """
