@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from mail_webhooks import consumers
 
-from mailroom.adapters.directory_json import dump_webhook, load_webhook
+from mailroom.domain.tenancy.spelling import dump_webhook, load_webhook
 from mailroom.adapters.notification_text import dump_notification, load_notification
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
 from mailroom.domain.lifecycle import State
