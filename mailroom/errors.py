@@ -67,3 +67,9 @@ class HandOverError(Exception):
 
 class BodyGoneError(Exception):
     """A raw message is not stored any more: its retention is over."""
+
+
+class ConflictingJobError(MailroomError):
+    """The job is in a state in which that cannot be asked of it."""
+
+    code = "JobConflict"
