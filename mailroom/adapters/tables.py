@@ -124,6 +124,7 @@ class DirectoryRow(Row):
 
     json = UnicodeAttribute()
     wrapped = BinaryAttribute(null=True, legacy_encoding=False)
+    ver = NumberAttribute(null=True)  # the revision of a record; none counts as 1
     servers = UnicodeSetAttribute(null=True)  # of `platform` / `private` alone
 
 
