@@ -3,7 +3,9 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from mailroom.domain.legacy_link import LegacyHost
 from mailroom.domain.retry import RetryPolicy
 
 MEGABYTE = 1024 * 1024
@@ -33,6 +35,7 @@ class Settings:
     hold_days: float = 7.0  # how long a held message waits for a person
     trace_rate: float = 0.01  # share of requests that X-Ray follows
     xray_daemon: str = ""  # UDP host:port of the X-Ray daemon, if not the usual one
+    legacy_tracking: LegacyHost | None = None  # Postal's tracking host, while it is still asked
 
     def resource(self, kind: str, name: str) -> str:
         """Return the name, URL or ARN of a resource.
@@ -76,6 +79,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         hold_days=_bounded(environment, "MAILROOM_HOLD_DAYS", 7.0, 25.0),
         trace_rate=_share(environment, "MAILROOM_TRACE_RATE", 0.01),
         xray_daemon=environment.get("AWS_XRAY_DAEMON_ADDRESS", ""),
+        legacy_tracking=_legacy_tracking(environment),
     )
 
 
@@ -118,3 +122,18 @@ def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
         except ValueError:
             raise SettingsError(f"{name} has no network {text!r} (docs/settings.md)") from None
     return names
+
+
+def _legacy_tracking(environment: Mapping[str, str]) -> LegacyHost | None:
+    names = "MAILROOM_LEGACY_TRACKING_HOST", "MAILROOM_LEGACY_TRACKING_UNTIL"
+    origin, until = (environment.get(name, "") for name in names)
+    if not origin and not until:
+        return None
+    try:
+        end = datetime.fromisoformat(until)
+        end = end if end.tzinfo else end.replace(tzinfo=UTC)
+        return LegacyHost(origin.rstrip("/"), end.timestamp())
+    except ValueError as error:
+        raise SettingsError(
+            f"{' and '.join(names)} must be an origin and a day: {error} (docs/settings.md)"
+        ) from None

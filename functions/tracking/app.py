@@ -6,5 +6,5 @@ from mail_tracking.routes import create_app
 from mailroom.adapters.chalice_http import http_api
 from mailroom.adapters.xray import followed
 
-app = create_app(wiring.ports, hops=wiring.hops)
+app = create_app(wiring.ports, hops=wiring.hops, legacy=wiring.legacy)
 handler = followed(http_api(app), "mailroom-tracking", wiring.tracing)

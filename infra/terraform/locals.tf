@@ -49,7 +49,12 @@ locals {
   # Lambda tells its functions where its daemon is; only a test has one elsewhere.
   daemon = var.xray_daemon_address == "" ? {} : { AWS_XRAY_DAEMON_ADDRESS = var.xray_daemon_address }
 
-  common = merge(local.daemon, {
+  legacy_tracking = var.legacy_tracking_host == "" ? {} : {
+    MAILROOM_LEGACY_TRACKING_HOST  = var.legacy_tracking_host
+    MAILROOM_LEGACY_TRACKING_UNTIL = var.legacy_tracking_until
+  }
+
+  common = merge(local.daemon, local.legacy_tracking, {
     MAILROOM_DELAY_DIVISOR      = tostring(var.delay_divisor)
     MAILROOM_RETURN_PATH_DOMAIN = var.return_path_domain
     MAILROOM_SMTP_HOSTNAME      = var.smtp_hostname

@@ -77,6 +77,18 @@ variable "webhook_retry_hours" {
   default     = 24
 }
 
+variable "legacy_tracking_host" {
+  description = "Origin of Postal's tracking host, such as https://track.old.example; links in mail that Postal sent are redirected there."
+  type        = string
+  default     = ""
+}
+
+variable "legacy_tracking_until" {
+  description = "The day until when that is done (2027-03-31); needed with legacy_tracking_host."
+  type        = string
+  default     = ""
+}
+
 variable "webhook_timeout" {
   description = "Seconds for one webhook call; at most 25."
   type        = number

@@ -75,7 +75,7 @@ def track_click(token: str, visit: Visit, ports: TrackPorts) -> Followed | None:
     if not isinstance(found, Clicked) or found.server in trust.servers:
         return None
     location = redirect_location(found.url)
-    if _is_blocked(location, trust.hosts):
+    if is_blocked(location, trust.hosts):
         return None
     return _followed(found, location, visit, trust, ports)
 
@@ -124,7 +124,7 @@ def _event(found: Clicked | Opened, visit: Visit, trust: Trust, ports: TrackPort
     )
 
 
-def _is_blocked(location: str, hosts: frozenset[str]) -> bool:
+def is_blocked(location: str, hosts: frozenset[str]) -> bool:
     """Say whether the host of `location` or a domain above it is in `hosts`."""
     if not hosts:
         return False

@@ -9,6 +9,7 @@ from chalice.app import Chalice, Request, Response
 from mail_tracking.visitor import visit
 from mailroom.adapters.log_line import write_line
 from mailroom.usecases.track import Followed, TrackPorts, Visit, track_click, track_open
+from mailroom.usecases.track_legacy import LegacyPorts, follow_legacy, legacy_pixel
 
 # A transparent GIF of one pixel, the smallest there is.
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -23,8 +24,14 @@ _GONE = (
 _METHODS = ["GET", "HEAD"]
 
 
-def create_app(ports: Callable[[], TrackPorts], *, hops: Callable[[], int]) -> Chalice:
-    """Return the app; `ports` and `hops` (proxies of ours before the gateway) are asked late."""
+def create_app(
+    ports: Callable[[], TrackPorts],
+    *,
+    hops: Callable[[], int],
+    legacy: Callable[[], LegacyPorts] | None = None,
+) -> Chalice:
+    """Return the app; `ports`, `hops` (proxies of ours before the gateway) and `legacy` (what old
+    links of Postal's need; without it there are none) are asked late."""
     app = Chalice(app_name="mail-tracking")
 
     @app.route("/c/{token}", methods=_METHODS)
@@ -44,7 +51,29 @@ def create_app(ports: Callable[[], TrackPorts], *, hops: Callable[[], int]) -> C
         return _answer(app, PIXEL, 200, _PRIVATE | {"Content-Type": "image/gif"})
 
     _add_plain_pages(app)
+    if legacy is not None:
+        _add_legacy_paths(app, legacy)
     return app
+
+
+def _add_legacy_paths(app: Chalice, legacy: Callable[[], LegacyPorts]) -> None:
+    """Add Postal's paths; they are looked at after all of ours."""
+
+    @app.route("/{server}/{link}", methods=_METHODS)
+    def legacy_click(server: str, link: str) -> Response:
+        location = follow_legacy(server, link, legacy())
+        if location is None:
+            return _not_found(app)
+        return _answer(app, "", 307, _PRIVATE | _PLAIN | {"Location": location})
+
+    @app.route("/img/{server}/{message}", methods=_METHODS)
+    def legacy_open(server: str, message: str) -> Response:
+        location = legacy_pixel(server, message, legacy())
+        if location is None:
+            return _not_found(app)
+        if location:
+            return _answer(app, "", 307, _PRIVATE | _PLAIN | {"Location": location})
+        return _answer(app, PIXEL, 200, _PRIVATE | {"Content-Type": "image/gif"})
 
 
 def _add_plain_pages(app: Chalice) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.xray import Tracing
     from mailroom.usecases.track import TrackPorts, Trust
+    from mailroom.usecases.track_legacy import LegacyPorts
 
 
 @cache
@@ -63,6 +64,21 @@ def ports() -> "TrackPorts":
         facts=SnsFacts(boto3.client("sns", config=brief), settings.resource("topic", "events")),
         clock=clock,
         chance=SystemChance(),
+    )
+
+
+@cache
+def legacy() -> "LegacyPorts":
+    """Return what old links of Postal's need (docs/migrate.md)."""
+    from mailroom.adapters.dynamo_legacy_links import DynamoLegacyLinks
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import DirectoryRow, bound
+    from mailroom.usecases.track_legacy import LegacyPorts
+
+    settings, clock = load_settings(os.environ), SystemClock()
+    rows = bound(DirectoryRow, settings.resource("table", "directory"))
+    return LegacyPorts(
+        DynamoLegacyLinks(rows, clock), ports().trust, clock, settings.legacy_tracking
     )
 
 
