@@ -9,6 +9,7 @@ from mailroom.domain.legacy_link import LegacyHost
 from mailroom.domain.retry import RetryPolicy
 
 MEGABYTE = 1024 * 1024
+_WEB = ("https://", "http://")
 
 
 class SettingsError(Exception):
@@ -25,10 +26,11 @@ class Settings:
 
     resources: Mapping[str, str] = field(default_factory=dict)
     delay_divisor: float = 1.0
-    max_message_size: int = 14 * MEGABYTE  # Postal's default
+    max_message_size: int = 25 * MEGABYTE
     return_path_domain: str = ""
     smtp_hostname: str = ""
     web_hostname: str = ""
+    large_api_url: str = ""  # base URL of the API on a host, for what Lambda does not take
     endpoint_networks: tuple[str, ...] = ()  # private networks webhooks may reach (local stack)
     webhook_retry_hours: float = 24.0  # how long a webhook call is tried again
     webhook_timeout: float = 10.0  # one whole call
@@ -67,10 +69,11 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         resources={k: v for k, v in environment.items() if k.startswith("MAILROOM_")},
         delay_divisor=_number(environment, "MAILROOM_DELAY_DIVISOR", 1.0),
-        max_message_size=int(_number(environment, "MAILROOM_MAX_MESSAGE_MB", 14.0) * MEGABYTE),
+        max_message_size=int(_number(environment, "MAILROOM_MAX_MESSAGE_MB", 25.0) * MEGABYTE),
         return_path_domain=environment.get("MAILROOM_RETURN_PATH_DOMAIN", ""),
         smtp_hostname=environment.get("MAILROOM_SMTP_HOSTNAME", ""),
         web_hostname=environment.get("MAILROOM_WEB_HOSTNAME", ""),
+        large_api_url=_base_url(environment, "MAILROOM_LARGE_API_URL"),
         endpoint_networks=_networks(environment, "MAILROOM_ENDPOINT_NETWORKS"),
         webhook_retry_hours=_bounded(environment, "MAILROOM_WEBHOOK_RETRY_HOURS", 24.0, 240.0),
         # Two rounds of five calls must fit into the function's own time-out.
@@ -112,6 +115,13 @@ def _bounded(environment: Mapping[str, str], name: str, default: float, most: fl
     if number > most:
         raise SettingsError(f"{name} is over {most:g}: {number:g} (docs/settings.md)")
     return number
+
+
+def _base_url(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "").rstrip("/")
+    if text and not (text.isascii() and text.isprintable() and text.startswith(_WEB)):
+        raise SettingsError(f"{name} is no URL of a web server: {text!r} (docs/settings.md)")
+    return text
 
 
 def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

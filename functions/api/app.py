@@ -3,11 +3,10 @@
 from functools import cache
 
 from mail_api.routes import create_app
-from mail_api.wiring import from_environment, tracing
+from mail_api.wiring import from_environment, passage, tracing
 
 from mailroom.adapters.chalice_http import http_api
 from mailroom.adapters.xray import followed
 
 app = create_app(cache(from_environment))
-# The app's own, smaller limit answers first.
-handler = followed(http_api(app, max_body=128 * 1024 * 1024), "mailroom-api", tracing)
+handler = followed(http_api(app, passage=passage()), "mailroom-api", tracing)

@@ -15,10 +15,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
 from chalice.app import Chalice, Request
+
+from mailroom.adapters.lambda_limits import Passage
 
 MAX_BODY = 32 * 1024 * 1024  # octets; an app with a smaller limit asks `read_body`
 MAX_QUERY_FIELDS = 1_000
@@ -31,6 +33,17 @@ _JSON = {"content-type": "application/json"}
 _trace: ContextVar[str | None] = ContextVar("trace", default=None)
 
 
+class HeldBody(Protocol):
+    """A body that lies elsewhere, as the `body` of an event; a host keeps large ones in files."""
+
+    @property
+    def octets(self) -> int:
+        """Return its length."""
+
+    def encode(self, encoding: str, /) -> bytes:
+        """Return its octets. Chalice asks a text for them by this name, and this is no text."""
+
+
 class BodyTooLargeError(Exception):
     """The body is longer than `limit` octets. It was neither decoded nor parsed."""
 
@@ -39,11 +52,12 @@ class BodyTooLargeError(Exception):
         self.limit = limit
 
 
-def http_api(app: Chalice, *, max_body: int = MAX_BODY) -> Handler:
+def http_api(app: Chalice, *, max_body: int = MAX_BODY, passage: Passage | None = None) -> Handler:
     """Return the Lambda handler that serves `app` behind an HTTP API.
 
     It never raises: an unknown path is 404, a wrong method 405, a body over `max_body` octets 413,
     any exception 500, all as JSON `{"Code", "Message"}`; a stack trace goes to the log only.
+    `passage` is what an event and an answer must fit through, 413 if they do not.
     Writes exactly one line to standard error per call, without headers, bodies or query.
     """
     # Otherwise Chalice refuses to send octets unless the Accept header names their type.
@@ -56,7 +70,9 @@ def http_api(app: Chalice, *, max_body: int = MAX_BODY) -> Handler:
         started = time.perf_counter()
         _trace.set(None)
         try:
-            answer = _answer(app, routes, event, context, max_body)
+            answer = _answer(app, routes, event, context, max_body, passage)
+            if passage and not passage.lets_through(answer["body"]):
+                answer = _problem(413, "ResponseTooLargeError", passage.answer_refused())
         except Exception:  # noqa: BLE001  # the boundary: a caller must get an HTTP answer
             _trace.set(traceback.format_exc())
             answer = _problem(500, "InternalServerError", "An internal server error occurred.")
@@ -73,13 +89,19 @@ def read_body(request: Request, limit: int) -> bytes:
     """
     if body_octets(request.to_original_event()) > limit:
         raise BodyTooLargeError(limit)
-    body = request.raw_body
-    return body.encode() if isinstance(body, str) else body
+    body = request.to_original_event().get("body")
+    if body is not None and not isinstance(body, str):
+        held: bytes = body.encode("utf-8")  # not by way of Chalice, which would keep a copy
+        return held
+    given = request.raw_body
+    return given.encode() if isinstance(given, str) else given
 
 
 def body_octets(event: Mapping[str, Any]) -> int:
     """Return the length of an event's body in octets without decoding it."""
-    body = event.get("body") or ""
+    body: str | HeldBody = event.get("body") or ""
+    if not isinstance(body, str):
+        return body.octets
     if event.get("isBase64Encoded"):
         return len(body) * 3 // 4 - body[-2:].count("=")
     # A character is at least one octet, so what is surely too long is not even encoded.
@@ -122,11 +144,18 @@ def _is_parameter(segment: str) -> bool:
 
 
 def _answer(
-    app: Chalice, routes: _Routes, event: Mapping[str, Any], context: Any, max_body: int
+    app: Chalice,
+    routes: _Routes,
+    event: Mapping[str, Any],
+    context: Any,
+    max_body: int,
+    passage: Passage | None,
 ) -> Json:
     route = routes.find(event["rawPath"])
     if route is None:
         return _problem(404, "NotFoundError", "There is nothing at this path.")
+    if passage and not passage.lets_through(event.get("body")):
+        return _problem(413, "RequestEntityTooLargeError", passage.request_refused())
     if body_octets(event) > max_body:
         return _problem(
             413, "RequestEntityTooLargeError", f"The body is larger than {max_body} octets."

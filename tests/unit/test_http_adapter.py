@@ -163,6 +163,33 @@ def test_the_limit_is_checked_before_decoding(app: Chalice) -> None:
     assert answer(http_api(app), event) == (413, {"limit": 10})  # it is not even base64
 
 
+class Held:
+    """A body that lies elsewhere; it says how often it was fetched."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.octets = len(content)
+        self.fetched = 0
+
+    def encode(self, _: str) -> bytes:
+        self.fetched += 1
+        return self.content
+
+
+def test_a_body_may_lie_elsewhere(handler: Handler) -> None:
+    held = Held(b"\x00\xff")
+    assert answer(handler, http_event("POST", "/echo") | {"body": held})[1]["body"] == [0, 255]
+    assert answer(handler, http_event("POST", "/limited") | {"body": held}) == (200, {"length": 2})
+    assert answer(handler, http_event("POST", "/echo") | {"body": Held(b"")})[1]["body"] == []
+
+
+@pytest.mark.parametrize(("path", "octets"), [("/limited", 11), ("/echo", 1001)])
+def test_a_body_that_is_too_large_is_not_fetched(handler: Handler, path: str, octets: int) -> None:
+    held = Held(b"x" * octets)
+    assert answer(handler, http_event("POST", path) | {"body": held})[0] == 413
+    assert held.fetched == 0
+
+
 @pytest.mark.parametrize("length", range(20))
 def test_the_length_of_a_body_is_known_without_decoding_it(length: int) -> None:
     assert body_octets(http_event("POST", "/", b"x" * length)) == length

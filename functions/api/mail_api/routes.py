@@ -71,16 +71,16 @@ def _add_v1(app: Chalice, path: str, call: Call, api: Callable[[], Api]) -> None
         whole = _answer(success(content, time.perf_counter() - started))
         if _event_octets(whole.body) <= api().max_answer:
             return whole
-        return _answer(failure(_too_large(api().max_answer), time.perf_counter() - started))
+        return _answer(failure(_too_large(api()), time.perf_counter() - started))
 
 
 def _called(request: Request, call: Call, api: Api) -> Any:
     server, credential = identify(api, request.headers.get(KEY_HEADER))
     caller = Caller(server, credential, request.context["identity"]["sourceIp"])
-    return call(api, caller, _params(request, api.max_body))
+    return call(api, caller, _params(request, api.max_body, api.elsewhere))
 
 
-def _params(request: Request, limit: int) -> Params:
+def _params(request: Request, limit: int, elsewhere: str) -> Params:
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
         # Not even looked at: a small compressed body can unpack to any size.
@@ -88,7 +88,7 @@ def _params(request: Request, limit: int) -> Params:
     try:
         body = read_body(request, limit)
     except BodyTooLargeError as error:
-        raise ParameterError(str(error)) from error
+        raise ParameterError(f"{error}{elsewhere}") from error
     query = request.query_params.get("params") if request.query_params else None
     return read_params(request.headers.get("content-type", ""), body, query)
 
@@ -102,11 +102,11 @@ def _event_octets(body: str) -> int:
     return len(body) + body.count('"') + body.count("\\")
 
 
-def _too_large(limit: int) -> PostalError:
+def _too_large(api: Api) -> PostalError:
     return PostalError(
         "ResponseTooLarge",
-        f"The answer would be larger than {limit} octets: ask for fewer expansions at a time;"
-        " raw_message and attachments are the largest",
+        f"The answer would be larger than {api.max_answer} octets: ask for fewer expansions at a"
+        f" time; raw_message and attachments are the largest{api.elsewhere}",
     )
 
 

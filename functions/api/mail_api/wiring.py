@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from mailroom.adapters.lambda_limits import ENVELOPE, MAX_EVENT, Passage
 from mailroom.adapters.xray import Tracing, traced, tracing_of
 from mailroom.domain.message import Server
 from mailroom.ports import DueWork
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 _SLACK = 1024 * 1024  # octets of a request body that are not the message in base64
 _RETENTION_DAYS = 30
-_MAX_EVENT = 6 * 1024 * 1024  # octets: what a Lambda function takes and gives
-_ENVELOPE = 16 * 1024  # octets of an answer that are not its body
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,8 @@ class Api:
 
     `token_secret` and `signing_keys` (PEM, those that sign webhooks) are asked per call, since
     keys rotate; they are cached below. `gateway_limit` is how many octets of a request or an
-    answer pass whatever stands before this app.
+    answer pass whatever stands before this app; `large_url` is the base URL of a place where more
+    do, "" if there is none.
     """
 
     ports: AcceptPorts
@@ -38,7 +38,8 @@ class Api:
     return_path_domain: str
     web_hostname: str
     signing_keys: Callable[[], Sequence[str]] = tuple
-    gateway_limit: int = _MAX_EVENT
+    gateway_limit: int = MAX_EVENT
+    large_url: str = ""
     work: DueWork | None = None  # what ends holds; only the native API needs it
 
     @property
@@ -49,13 +50,23 @@ class Api:
     @property
     def max_answer(self) -> int:
         """The longest answer in octets, as the JSON string that the function hands back."""
-        return self.gateway_limit - _ENVELOPE
+        return self.gateway_limit - ENVELOPE
+
+    @property
+    def elsewhere(self) -> str:
+        """Where the API takes and gives more, as the end of a sentence; "" if nowhere."""
+        return f"; {self.large_url} takes and gives more, same path and key" * bool(self.large_url)
 
 
 @cache
 def tracing() -> Tracing:
     """Return what follows requests."""
     return tracing_of(load_settings(os.environ), lambda: os.environ.get("_X_AMZN_TRACE_ID", ""))
+
+
+def passage() -> Passage:
+    """Return what a Lambda function lets through; a refusal names MAILROOM_LARGE_API_URL."""
+    return Passage(lambda: load_settings(os.environ).large_api_url)
 
 
 def from_environment() -> Api:
@@ -109,6 +120,7 @@ def from_environment() -> Api:
         return_path_domain=settings.return_path_domain,
         web_hostname=settings.web_hostname or settings.return_path_domain,
         signing_keys=lambda: [key.public for key in directory.keys("webhook").values()],
+        large_url=settings.large_api_url,
         work=traced(DynamoDueWork(tables, watches, SHARDS), "work", spans),
     )
 
