@@ -15,7 +15,6 @@ MAX_TRIES = 5  # of one step, before the job fails
 MAX_ERROR = 500  # characters
 MAX_CHECKPOINT = 65_536  # octets of JSON
 _FIRST_BACK_OFF = 15.0
-_BASE32 = "234567abcdefghijklmnopqrstuvwxyz"  # sorts as its values do
 
 
 class JobState(StrEnum):
@@ -86,12 +85,6 @@ class StepResult:
     total: int | None = None
     finished: bool = False
     result: Mapping[str, Any] = field(default_factory=dict)
-
-
-def job_id(now: float, chance: int) -> str:
-    """Return an id that sorts by time: milliseconds, then the 60 random bits of `chance`."""
-    number = (round(now * 1000) << 60) | (chance & ((1 << 60) - 1))
-    return "job_" + "".join(_BASE32[number >> shift & 31] for shift in range(105, -1, -5))
 
 
 def claim(job: Job, now: float) -> Job | None:
