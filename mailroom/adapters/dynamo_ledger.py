@@ -6,6 +6,7 @@ from typing import Any
 
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 
+from mailroom.adapters.index_keys import index_submission, tag_rows
 from mailroom.adapters.names import (
     SUBMISSION,
     delivery_sk,
@@ -16,10 +17,17 @@ from mailroom.adapters.names import (
     read_delivery_key,
     shard_of,
 )
-from mailroom.adapters.tables import DeliveryRow, MailTables, Row, SubmissionRow, WatchRow
+from mailroom.adapters.tables import (
+    DeliveryRow,
+    MailTables,
+    Row,
+    SubmissionRow,
+    WatchRow,
+)
 from mailroom.domain.event import Event, dump_event, load_event
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission
+from mailroom.domain.search_keys import recipient_key
 from mailroom.errors import NumberTakenError
 
 RETENTION_SECONDS = 60 * 86_400  # Postal's default for message metadata
@@ -52,7 +60,10 @@ class DynamoLedger:
 
         Raises ValueError for a number that another submission holds.
         """
-        if self._insert(self._submission_row(submission)):
+        row = self._submission_row(submission)
+        for each in tag_rows(self._tables.tag, submission, int(row.ttl)):
+            self._insert(each)
+        if self._insert(row):
             return
         if self._stored(submission.server, submission.number, certain=True) != submission:
             raise ValueError("the submission is committed already")
@@ -123,6 +134,7 @@ class DynamoLedger:
 
     def _submission_row(self, submission: Submission) -> SubmissionRow:
         row = self._tables.submission(mail_pk(submission.server, submission.number), SUBMISSION)
+        index_submission(row, submission)
         row.at, row.exp = _ms(submission.accepted_at), _ms(submission.expires_at)
         row.mail_from, row.author = submission.mail_from, submission.from_address
         row.domain, row.subject = submission.sign_domain, submission.subject
@@ -145,6 +157,7 @@ class DynamoLedger:
             mail_pk(delivery.key.server, delivery.key.number), delivery_sk(delivery.key.index)
         )
         row.state, row.rcpt = str(delivery.state), delivery.recipient
+        row.rcpt_key = recipient_key(delivery.key.server, delivery.recipient)
         row.at, row.exp = _ms(delivery.accepted_at), _ms(delivery.expires_at)
         row.ttl = int(delivery.expires_at) + RETENTION_SECONDS
         return row

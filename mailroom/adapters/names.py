@@ -29,6 +29,11 @@ def first_view_sk(index: int) -> str:
     return f"u#{index:04d}"
 
 
+def tag_sk(place: int) -> str:
+    """Sort key of the row by which a submission's tag number `place` is found."""
+    return f"t#{place:02d}"
+
+
 def history_prefix(index: int) -> str:
     """What the sort keys of a delivery's history begin with."""
     return f"{HISTORY}{index:04d}#"
