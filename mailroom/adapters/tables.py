@@ -54,6 +54,16 @@ class SubmissionRow(Row):
     hold = BooleanAttribute(null=True)
     utf8 = BooleanAttribute(null=True)
     dsn = UnicodeAttribute(null=True)
+    day_key = UnicodeAttribute(null=True)
+    mid_key = UnicodeAttribute(null=True)
+    tag_key = UnicodeAttribute(null=True)
+
+
+class TagRow(Row):
+    """`<server>#<number>` / `t#<n>`: a submission's tag after its first, for the tag index."""
+
+    at = NumberAttribute()
+    tag_key = UnicodeAttribute()
 
 
 class DeliveryRow(Row):
@@ -72,6 +82,7 @@ class DeliveryRow(Row):
     due_at = NumberAttribute(null=True)
     event = UnicodeAttribute(null=True)
     manual = BooleanAttribute(null=True)
+    rcpt_key = UnicodeAttribute(null=True)
 
 
 class HistoryRow(Row):
@@ -129,7 +140,45 @@ class DirectoryRow(Row):
 
 
 class CounterRow(Row):
-    """`<server>#<hour>#<shard>` / `hour`: approximate counts; attributes are made by `add`."""
+    """`stat#<server>#<dimension>#<value>` / `h#<Unix hour>` and `d#<Unix day>`: statistics.
+
+    Attributes are made by `add`; `token` names the last addition. Rows of release 0.1 are
+    `<server>#<hour>#<shard>` / `hour`.
+    """
+
+    token = UnicodeAttribute(null=True, attr_name="t")
+
+
+class CounterNamesRow(Row):
+    """`stat#<server>` / `<dimension>#<Unix day>`: the values that have statistics that day."""
+
+    names = UnicodeSetAttribute(null=True)
+
+
+class WatchedServerRow(Row):
+    """`watched#<ten minutes>` / `<server>`: brakes look at this server."""
+
+
+class BrakeRow(Row):
+    """`brakes` / `<server>` of the counters table: how a brake stands, as JSON (`brake.py`)."""
+
+    ver = NumberAttribute()
+    brake = UnicodeAttribute()
+
+
+class ServerFactRow(Row):
+    """`<server>#facts` / `n#<ms>#<id>` of the mail table: one fact of a server, as JSON."""
+
+    fact = UnicodeAttribute()
+
+
+class MailingRow(Row):
+    """What statistics read of submissions and deliveries."""
+
+    domain = UnicodeAttribute(null=True)
+    tag = UnicodeAttribute(null=True)
+    stream = UnicodeAttribute(null=True)
+    rcpt = UnicodeAttribute(null=True)
 
 
 class LimitRow(Row):
@@ -154,11 +203,12 @@ class DueIndex(GlobalSecondaryIndex[DeliveryRow]):  # type: ignore[no-untyped-ca
 
 @dataclass(frozen=True, slots=True)
 class MailTables:
-    """The three row shapes of the mail table."""
+    """The row shapes of the mail table that the ledger writes."""
 
     submission: type[SubmissionRow]
     delivery: type[DeliveryRow]
     history: type[HistoryRow]
+    tag: type[TagRow]
 
 
 def mail_tables(settings: Settings) -> MailTables:
@@ -168,6 +218,7 @@ def mail_tables(settings: Settings) -> MailTables:
         bound(SubmissionRow, name),
         bound(DeliveryRow, name, due=DueIndex()),
         bound(HistoryRow, name),
+        bound(TagRow, name),
     )
 
 
