@@ -31,7 +31,7 @@ SMTP_USER = f"{ORGANISATION}/{PERMALINK}"
 BITS = 2048
 BASE32 = string.ascii_lowercase + "234567"
 LETTERS = string.ascii_letters + string.digits
-SYMMETRIC = ("tracking", "verp", "token")
+SYMMETRIC = ("tracking", "verp", "token", "recipients")
 
 Secrets: TypeAlias = dict[str, Any]
 
@@ -41,10 +41,13 @@ def make_secrets(path: Path) -> Secrets:
     alone; keys are base64 of PKCS#8 DER (RSA) or of raw octets.
     """
     kept: Secrets = read_json(path)
-    if not kept:
-        kept = _new_secrets()
-        write_json(path, kept, mode=0o600)
-    return kept
+    whole = kept or _new_secrets()
+    # A folder of an older release lacks the keys that came later.
+    missing = [purpose for purpose in SYMMETRIC if purpose not in whole["platform"]]
+    whole["platform"] |= {purpose: _new_symmetric(purpose) for purpose in missing}
+    if missing or not kept:
+        write_json(path, whole, mode=0o600)
+    return whole
 
 
 def write_local_files(config: StackConfig, kept: Secrets) -> None:
@@ -81,8 +84,6 @@ def public_pem(key: str) -> str:
 
 
 def _new_secrets() -> Secrets:
-    platform = {purpose: _text(secrets.token_bytes(32)) for purpose in SYMMETRIC}
-    platform["webhook"] = _text(_new_rsa())
     return {
         "server": _chosen(BASE32, 10),
         "server_token": _chosen(string.ascii_lowercase, 6),
@@ -93,11 +94,16 @@ def _new_secrets() -> Secrets:
             "key": _text(_new_rsa()),
         },
         "platform": {
-            # Return paths have room for a key id of one character only.
-            purpose: {"kid": _chosen(BASE32, 1 if purpose == "verp" else 6), "secret": secret}
-            for purpose, secret in platform.items()
+            **{purpose: _new_symmetric(purpose) for purpose in SYMMETRIC},
+            "webhook": {"kid": _chosen(BASE32, 6), "secret": _text(_new_rsa())},
         },
     }
+
+
+def _new_symmetric(purpose: str) -> dict[str, str]:
+    # Return paths have room for a key id of one character only.
+    kid = _chosen(BASE32, 1 if purpose == "verp" else 6)
+    return {"kid": kid, "secret": _text(secrets.token_bytes(32))}
 
 
 def _platform_records() -> list[Record]:

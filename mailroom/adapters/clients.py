@@ -4,6 +4,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.handlers import add_recursion_detection_header
 
 _CONFIG = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 4}
@@ -13,3 +14,14 @@ _CONFIG = Config(
 def client(service: str) -> Any:
     """Return a client for one service, with time-outs short enough for a Lambda."""
     return boto3.client(service, config=_CONFIG)
+
+
+def queue_client() -> Any:
+    """Return an SQS client that does not hand the invocation's trace on.
+
+    What waits for hours passes its queue a hundred times; Lambda takes a trace that long for a
+    loop and stops it (its recursive loop detection, after about 16 rounds).
+    """
+    sqs = client("sqs")
+    sqs.meta.events.unregister("before-call", add_recursion_detection_header)
+    return sqs

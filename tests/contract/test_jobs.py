@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mailroom.adapters.dynamo_jobs import DynamoJobs
-from mailroom.adapters.sqs_jobs import SqsJobs, load_job_wake_up
+from mailroom.adapters.job_text import load_job_wake_up
+from mailroom.adapters.sqs_jobs import SqsJobs
 from mailroom.domain.job import STALE_SECONDS, Job, JobState, Progress, StepResult
 from mailroom.fakes.jobs import MemoryJobQueue, MemoryJobs
 from mailroom.fakes.memory import FixedClock

@@ -1,5 +1,6 @@
 """What `./run up` prints can be pasted, and what `./run status` says is complete."""
 
+import copy
 import json
 import shlex
 from pathlib import Path
@@ -51,3 +52,15 @@ def test_secrets_are_made_once_and_are_for_their_owner_alone(tmp_path: Path) -> 
     assert make_secrets(path) == first
     assert path.stat().st_mode & 0o777 == 0o600
     assert make_secrets(tmp_path / "other.json")["api_key"] != first["api_key"]
+
+
+def test_secrets_of_an_older_release_get_what_came_later(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    first = make_secrets(path)
+    whole = copy.deepcopy(first)
+    del first["platform"]["recipients"]
+    path.write_text(json.dumps(first))
+    after = make_secrets(path)
+    assert make_secrets(path) == after
+    assert set(after["platform"]) == set(whole["platform"])
+    assert {**after["platform"], "recipients": 0} == {**whole["platform"], "recipients": 0}

@@ -17,6 +17,7 @@ _KEYS_AT_A_TIME = 10
 _MAX_TEXT = 1_000
 
 Work = Callable[[], Counter[str]]
+Task = Callable[[float], Counter[str]]
 
 
 def read_now(event: Mapping[str, Any]) -> float:
@@ -33,8 +34,17 @@ def read_now(event: Mapping[str, Any]) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def tick(event: Mapping[str, Any], ports: ReconcilePorts, *, limit: int = LIMIT) -> dict[str, Any]:
-    """Do what is due at the event's time and return the counts of what was done."""
+def tick(
+    event: Mapping[str, Any],
+    ports: ReconcilePorts,
+    *,
+    limit: int = LIMIT,
+    others: Sequence[Task] = (),
+) -> dict[str, Any]:
+    """Do what is due at the event's time and return the counts of what was done.
+
+    `others` are looked after at each tick besides mail; each returns its own counts.
+    """
     now = read_now(event)
     with log_line("tick", now=now) as line:
         horizon = ports.shortened(HORIZON_SECONDS, least=1.0)
@@ -44,6 +54,7 @@ def tick(event: Mapping[str, Any], ports: ReconcilePorts, *, limit: int = LIMIT)
             [
                 *(partial(look_after, *row, now=now, ports=ports) for row in watched),
                 *(partial(bring_due, keys, now=now, ports=ports) for keys in _tens(due)),
+                *(partial(other, now) for other in others),
             ]
         )
         counts = {"watched": len(watched), "due": len(due), **done}

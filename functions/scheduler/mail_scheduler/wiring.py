@@ -1,13 +1,17 @@
 """Composition: made at the first tick, so that importing needs no environment."""
 
 import os
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from mailroom.settings import load_settings
+from mail_scheduler.working import revive
+from mailroom.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from mail_scheduler.ticking import Task
     from mailroom.adapters.xray import Tracing
+    from mailroom.usecases.jobs import JobPorts, Step
     from mailroom.usecases.reconcile import ReconcilePorts
 
 
@@ -16,7 +20,7 @@ def tracing() -> "Tracing":
     """Return what follows invocations."""
     from mailroom.adapters.xray import tracing_of
 
-    return tracing_of(load_settings(os.environ), lambda: os.environ.get("_X_AMZN_TRACE_ID", ""))
+    return tracing_of(_settings(), lambda: os.environ.get("_X_AMZN_TRACE_ID", ""))
 
 
 @cache
@@ -29,7 +33,7 @@ def ports() -> "ReconcilePorts":
     from mailroom.adapters.tables import WatchRow, bound, mail_tables
     from mailroom.usecases.reconcile import ReconcilePorts
 
-    settings = load_settings(os.environ)
+    settings = _settings()
     tables = mail_tables(settings)
     watches = bound(WatchRow, settings.resource("table", "due"))
     return ReconcilePorts(
@@ -38,3 +42,34 @@ def ports() -> "ReconcilePorts":
         lane=SqsLane(client("sqs"), settings.resource("queue", "lane")),
         retry=settings.retry,
     )
+
+
+@cache
+def tasks() -> "Sequence[Task]":
+    """Return what every tick looks after besides mail."""
+    return (partial(revive, job_ports()),)
+
+
+@cache
+def job_ports() -> "JobPorts":
+    """Return where jobs are kept and how they are woken."""
+    from mailroom.adapters.clients import queue_client
+    from mailroom.adapters.dynamo_jobs import DynamoJobs
+    from mailroom.adapters.sqs_jobs import SqsJobs
+    from mailroom.adapters.system import SystemClock
+    from mailroom.usecases.jobs import JobPorts
+
+    settings = _settings()
+    queue = SqsJobs(queue_client(), settings.resource("queue", "jobs"))
+    return JobPorts(DynamoJobs(settings), queue, SystemClock())
+
+
+@cache
+def kinds() -> "Mapping[str, Step]":
+    """Return the steps of every kind of job."""
+    return {}
+
+
+@cache
+def _settings() -> Settings:
+    return load_settings(os.environ)

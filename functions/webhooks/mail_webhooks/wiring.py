@@ -82,12 +82,13 @@ def fan_out_ports() -> "FanOutPorts":
 @cache
 def notifications() -> "Notifications":
     """Return the webhook queue, to put into."""
+    from mailroom.adapters.clients import queue_client
     from mailroom.adapters.queued_notifications import QueuedNotifications
     from mailroom.adapters.tables import NotificationRow, bound
 
     settings = _settings()
     return QueuedNotifications(
-        _queue_client(),
+        queue_client(),
         settings.resource("queue", "webhooks"),
         bound(NotificationRow, settings.resources.get("MAILROOM_TABLE_NOTIFICATIONS", "unused")),
     )
@@ -141,18 +142,3 @@ def _directory() -> "DynamoDirectory":
 
     rows = bound(DirectoryRow, _settings().resource("table", "directory"))
     return DynamoDirectory(rows, SystemClock(), KmsKeyring(client("kms")))
-
-
-def _queue_client() -> object:
-    """Return an SQS client that does not hand the invocation's trace on.
-
-    A call that waits hours passes the queue a hundred times; Lambda takes a trace that long for a
-    loop and stops it (its recursive loop detection, after about 16 rounds).
-    """
-    from botocore.handlers import add_recursion_detection_header
-
-    from mailroom.adapters.clients import client
-
-    sqs = client("sqs")
-    sqs.meta.events.unregister("before-call", add_recursion_detection_header)
-    return sqs
