@@ -57,6 +57,23 @@ class NotHeldError(MailroomError):
     code = "MessageNotHeld"
 
 
+class StateConflictError(MailroomError):
+    """The message is in a state in which that cannot be done to it."""
+
+    code = "MessageStateConflict"
+
+
+class SendLimitExceededError(MailroomError):
+    """The server has sent as many messages as it may. There is room at `retry_at` (Unix s)."""
+
+    code = "SendLimitExceeded"
+    smtp = "451 4.7.1 send limit exceeded, try again later"
+
+    def __init__(self, message: str, *, retry_at: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
 class LimitUnavailableError(Exception):
     """Nobody knows whether a server may send one more message: ask again later."""
 
@@ -73,3 +90,43 @@ class ConflictingJobError(MailroomError):
     """The job is in a state in which that cannot be asked of it."""
 
     code = "JobConflict"
+
+
+class NotFoundError(MailroomError):
+    """There is no such resource, or none that the caller may know of."""
+
+    code = "not_found"
+
+
+class ForeignEnvironmentError(NotFoundError):
+    """The id was made by another deployment: a staging id in production, for instance."""
+
+    code = "foreign_environment"
+
+
+class AlreadyExistsError(MailroomError):
+    """A value that must be unique is taken. `field` names it."""
+
+    code = "already_exists"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class RevisionError(MailroomError):
+    """The resource has changed since the caller read it."""
+
+    code = "changed_meanwhile"
+
+
+class TooManyError(MailroomError):
+    """The owner has as many resources of this kind as it may."""
+
+    code = "too_many"
+
+
+class ForbiddenError(MailroomError):
+    """The caller may see this, but not do that."""
+
+    code = "forbidden"

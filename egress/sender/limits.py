@@ -4,11 +4,21 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from mailroom.domain.message import Server, ServerId
-from mailroom.domain.send_limit import Notice, Reservation, Slice
+from mailroom.domain.send_limit import (
+    LimitAction,
+    Limits,
+    Notice,
+    Reservation,
+    Slice,
+    Times,
+    Told,
+    times,
+    zone_of,
+)
 from mailroom.errors import LimitUnavailableError
 from mailroom.ports import SendLimits
 
@@ -19,24 +29,40 @@ _MOST_SERVERS = 10_000
 _TRIES = 3  # a reservation that outlasts its minute is worth nothing
 
 
-class Limits(Protocol):
+@dataclass(frozen=True, slots=True)
+class Full:
+    """A limit is reached; there is room at `until` (Unix seconds)."""
+
+    until: float
+
+
+class Allowance(Protocol):
     """Whether a server may send one more message."""
 
-    async def take(self, server: Server) -> bool:
-        """Count one message; False if the server's limit is reached.
+    async def take(self, server: Server) -> Full | None:
+        """Count one message; None if it may go out.
 
         Raises LimitUnavailableError if nobody knows.
         """
 
 
+def is_counted(server: Server) -> bool:
+    """Say whether what a server sends is counted when it goes out.
+
+    A server that rejects what is over its limit is asked at acceptance, and not twice.
+    """
+    limits = server.send_limits
+    return bool(limits.by_period) and limits.action is not LimitAction.REJECT
+
+
 class NoLimits:
     """For processes without a limits table: they send for servers without a limit only."""
 
-    async def take(self, server: Server) -> bool:
-        """See Limits.take."""
-        if server.send_limit is not None:
+    async def take(self, server: Server) -> Full | None:
+        """See Allowance.take."""
+        if is_counted(server):
             raise LimitUnavailableError("this process has no table of send limits")
-        return True
+        return None
 
 
 @dataclass(slots=True)
@@ -45,8 +71,9 @@ class _Share:
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     minute: int = -1
-    slot: int = -1
+    slice: Slice | None = None  # None: refused
     left: int = 0
+    full_until: float = 0.0
 
 
 class SharedLimits:
@@ -65,22 +92,23 @@ class SharedLimits:
         self._notify = notify
         self._shares: OrderedDict[ServerId, _Share] = OrderedDict()
 
-    async def take(self, server: Server) -> bool:
-        """See Limits.take."""
-        if server.send_limit is None:
-            return True
+    async def take(self, server: Server) -> Full | None:
+        """See Allowance.take."""
+        if not is_counted(server):
+            return None
         share = self._share(server.id)
         async with share.turn:
             for _ in range(_TRIES):
                 if share.minute != self._minute():
-                    await self._reserve(share, server.id, server.send_limit)
+                    await self._reserve(share, server)
                 elif share.left:
                     share.left -= 1
-                    return True
-                elif share.slot < 0:
-                    return False  # refused, and only the next minute can free something
+                    return None
+                elif share.slice is None:
+                    # Only the next minute can free something.
+                    return Full(share.full_until)
                 else:
-                    await self._reserve(share, server.id, server.send_limit)
+                    await self._reserve(share, server)
         raise LimitUnavailableError(f"the send limit of {server.id} cannot be asked in time")
 
     def _minute(self) -> int:
@@ -95,41 +123,41 @@ class SharedLimits:
             self._shares.pop(ServerId(oldest), None)
         return share
 
-    async def _reserve(self, share: _Share, server: ServerId, limit: int) -> None:
+    async def _reserve(self, share: _Share, server: Server) -> None:
         """Get the next slice. Whatever happens, the one before it is never used again."""
-        minute = self._minute()
-        leftover = Slice(share.slot, share.left) if share.left else None
-        share.minute, share.slot, share.left = -1, -1, 0
+        at = times(self._now(), zone_of(server.time_zone))
+        leftover = replace(share.slice, size=share.left) if share.slice and share.left else None
+        share.minute, share.slice, share.left = -1, None, 0
         try:
-            reservation = await self._asked(server, limit, minute, leftover)
+            reservation = await self._asked(server, at, leftover)
         except Exception as error:
-            raise LimitUnavailableError(f"the send limit of {server} is unknown") from error
-        share.minute = minute
+            raise LimitUnavailableError(f"the send limit of {server.id} is unknown") from error
+        share.minute = at.minute
         share.left = reservation.slice.size
-        share.slot = reservation.slice.minute if share.left else -1
+        share.slice = reservation.slice if share.left else None
+        share.full_until = reservation.retry_at or 0.0
 
-    async def _asked(
-        self, server: ServerId, limit: int, minute: int, leftover: Slice | None
-    ) -> Reservation:
+    async def _asked(self, server: Server, at: Times, leftover: Slice | None) -> Reservation:
+        limits = server.send_limits
         try:
-            return await asyncio.to_thread(self._ask, server, limit, minute, leftover)
+            return await asyncio.to_thread(self._ask, server.id, limits, at, leftover)
         except Exception:
-            log.exception("send limit not answered", extra={"server": server})
+            log.exception("send limit not answered", extra={"server": server.id})
         # Once more, for a connection that had died idle. What was left may be given back already.
-        return await asyncio.to_thread(self._ask, server, limit, minute, None)
+        return await asyncio.to_thread(self._ask, server.id, limits, at, None)
 
     def _ask(
-        self, server: ServerId, limit: int, minute: int, leftover: Slice | None
+        self, server: ServerId, limits: Limits, at: Times, leftover: Slice | None
     ) -> Reservation:
-        reservation = self._table.reserve(server, limit, minute, leftover)
-        if reservation.notice is not None:
-            self._tell(server, limit, reservation)
+        reservation = self._table.reserve(server, limits, at, leftover)
+        for told in reservation.told:
+            self._tell(server, told)
         return reservation
 
-    def _tell(self, server: ServerId, limit: int, reservation: Reservation) -> None:
-        seen = {"server": server, "limit": limit, "volume": reservation.used}
-        exceeded = reservation.notice is Notice.EXCEEDED
-        log.warning("send limit %s", reservation.notice, extra=seen)
+    def _tell(self, server: ServerId, told: Told) -> None:
+        seen = {"server": server, "limit": told.limit, "volume": told.used, "period": told.period}
+        log.warning("send limit %s", told.notice, extra=seen)
+        exceeded = told.notice is Notice.EXCEEDED
         try:
             self._notify(server, "limit_exceeded" if exceeded else "limit_approaching")
         except Exception:

@@ -1,16 +1,21 @@
 """The nouns every room shares: server, submission, delivery and their keys."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
 from mailroom.domain.lifecycle import State
+from mailroom.domain.send_limit import Limits
 
 ServerId = NewType("ServerId", str)  # ten characters of lower-case base32
 
 RECIPIENT_BITS = 10
 MAX_RECIPIENTS = 1 << RECIPIENT_BITS
 NUMBER_BITS = 43  # 30 bits of seconds, 13 random
+TRANSACTIONAL, BROADCAST = "transactional", "broadcast"  # the streams every server has
+RAW_DAYS, METADATA_DAYS = 30, 60  # Postal's defaults of retention
+SEND_SCOPE = "messages:send"
 EPOCH = 1_704_067_200  # 2024-01-01T00:00:00Z; the 30 bits last until 2058
 
 
@@ -79,7 +84,10 @@ class Submission:
     """One accepted call or SMTP transaction: one stored body, one or more deliveries.
 
     Times are Unix seconds. `mail_from` is the envelope sender as submitted; on the wire the
-    return path is ours. `sign_domain` is the verified domain of the From header.
+    return path is ours. `sign_domain` is the verified domain of the From header. `tag` is the
+    first of `tags`. `expires_at` counts from `send_at` where that is set, and `retention_days` say
+    how long after it the rows are kept. None as `track_opens` and `track_clicks` leaves it to the
+    server.
     """
 
     server: ServerId
@@ -102,6 +110,13 @@ class Submission:
     hold: bool = False  # its credential asked to hold what it sends
     utf8: bool = False  # submitted with SMTPUTF8 (RFC 6531): a receiver must offer it too
     dsn: str = ""  # what the submitter asked of RFC 3461, as `dsn_request.py` writes it
+    stream: str = TRANSACTIONAL
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
+    send_at: float | None = None
+    retention_days: int = METADATA_DAYS
 
     def key(self, index: int) -> DeliveryKey:
         """Return the key of this submission's delivery number `index`."""
@@ -110,7 +125,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message for one recipient: the unit of state. Times are Unix seconds."""
+    """One message for one recipient: the unit of state. Times are Unix seconds.
+
+    `merge` are this recipient's own texts for the placeholders of the message (`merge.py`).
+    """
 
     key: DeliveryKey
     recipient: str
@@ -124,6 +142,7 @@ class Delivery:
     claim_until: float | None = None
     due_at: float | None = None
     manual: bool = False  # released by a person; only suspension and limits hold it again
+    merge: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +172,24 @@ class Mode(StrEnum):
 
     LIVE = "live"
     DEVELOPMENT = "development"  # everything is held; a person may release it
+    SANDBOX = "sandbox"  # everything is accepted and nothing leaves: `simulate.py` answers
+
+
+class OnSuppressed(StrEnum):
+    """What becomes of mail to a suppressed address. Values are stored; never rename them."""
+
+    SUPPRESS = "suppress"  # it ends as suppressed
+    HOLD = "hold"  # it is held, as in Postal
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A mail server in Postal's sense: the tenant unit that owns credentials and webhooks."""
+    """A mail server in Postal's sense: the tenant unit that owns credentials and webhooks.
+
+    `suspended` is set when its organisation is suspended, too. `retention_raw_days` (1 to 400) is
+    how long raw messages are kept, `retention_days` (no less) what is known about them. The days
+    and months of its limits are those of `time_zone` (IANA name; "" is UTC).
+    """
 
     id: ServerId
     organisation: str
@@ -171,6 +203,19 @@ class Server:
     privacy: bool = False  # keep addresses of submitting clients and readers to ourselves
     allow_sender: bool = False  # any From, if the Sender header is at a verified domain
     resent_sender: bool = False  # add Resent-Sender with the return path, as Postal does
+    limits: Limits = field(default_factory=Limits)
+    time_zone: str = ""
+    retention_raw_days: int = RAW_DAYS
+    retention_days: int = METADATA_DAYS
+    postmaster_address: str = ""
+    suppressed: OnSuppressed = OnSuppressed.SUPPRESS
+
+    @property
+    def send_limits(self) -> Limits:
+        """All its limits; `send_limit` is what `limits.hour` was before there were others."""
+        if self.limits.hour is None and self.send_limit is not None:
+            return replace(self.limits, hour=self.send_limit)
+        return self.limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +234,9 @@ class Domain:
 class Credential:
     """What opens a server: a secret (`kind` "api" or "smtp") or an address ("smtp-ip").
 
-    `hold` holds all it sends; `cram` allows CRAM-MD5, for which the secret itself is kept.
+    `hold` holds all it sends; `cram` allows CRAM-MD5, for which the secret itself is kept. It may
+    be used until `expires_at` (Unix seconds) and, if there are `networks` (CIDR), from those only
+    (`credential_use.py`). What it sends belongs to `stream` unless the message names another.
     """
 
     id: str
@@ -198,6 +245,10 @@ class Credential:
     name: str
     hold: bool = False
     cram: bool = False
+    scopes: frozenset[str] = frozenset({SEND_SCOPE})
+    networks: tuple[str, ...] = ()
+    expires_at: float | None = None
+    stream: str = ""
 
 
 class Views(StrEnum):

@@ -1,32 +1,36 @@
 """The SendLimits port in memory, held to the adapter's contract."""
 
 from mailroom.domain.message import ServerId
-from mailroom.domain.send_limit import Reservation, Ring, Slice, reserve
+from mailroom.domain.send_limit import Limits, Reservation, Slice, Times, Usage, reserve
 
 
 class MemoryLimits:
-    """Rings by server; `trouble` holds what the next calls raise, `asked` counts them.
+    """Usage by server; `trouble` holds what the next calls raise, `asked` counts them.
 
     `late` raises after the change was made, as when only the answer is lost.
     """
 
     def __init__(self) -> None:
-        self.rings: dict[ServerId, Ring] = {}
+        self.usages: dict[ServerId, Usage] = {}
         self.trouble: list[Exception] = []
         self.late = False
         self.asked = 0
 
     def reserve(
-        self, server: ServerId, limit: int, minute: int, leftover: Slice | None = None
+        self,
+        server: ServerId,
+        limits: Limits,
+        at: Times,
+        leftover: Slice | None = None,
+        wanted: int | None = None,
     ) -> Reservation:
         """See SendLimits.reserve."""
         self.asked += 1
         if self.trouble and not self.late:
             raise self.trouble.pop(0)
-        reservation = reserve(
-            self.rings.get(server, Ring()), limit=limit, minute=minute, leftover=leftover
-        )
-        self.rings[server] = reservation.ring
+        known = self.usages.get(server, Usage())
+        reservation = reserve(known, limits=limits, at=at, leftover=leftover, wanted=wanted)
+        self.usages[server] = reservation.usage
         if self.trouble:
             raise self.trouble.pop(0)
         return reservation

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from mailroom.domain.breaker import Gate
 from mailroom.domain.event import Event
 from mailroom.domain.message import (
+    METADATA_DAYS,
     Credential,
     Delivery,
     DeliveryKey,
@@ -20,7 +21,9 @@ from mailroom.domain.message import (
     WakeUp,
     Webhook,
 )
-from mailroom.domain.send_limit import Reservation, Slice
+from mailroom.domain.send_limit import Limits, Reservation, Slice, Times
+from mailroom.domain.server_fact import Fact
+from mailroom.domain.statistic import FirstView
 
 
 class Clock(Protocol):
@@ -68,10 +71,11 @@ class Ledger(Protocol):
     def watch(self, server: ServerId, number: int, due_at: float) -> None:
         """Ask that somebody looks at the submission at `due_at` (Unix seconds)."""
 
-    def reserve(self, deliveries: Sequence[Delivery]) -> None:
+    def reserve(self, deliveries: Sequence[Delivery], *, days: int = METADATA_DAYS) -> None:
         """Write the deliveries of one submission; they stay invisible until its commit.
 
-        Raises NumberTakenError, having changed nothing, if the number is in use.
+        The rows are kept for `days` after their expiry. Raises NumberTakenError, having changed
+        nothing, if the number is in use.
         """
 
     def commit(self, submission: Submission) -> None:
@@ -89,29 +93,26 @@ class Ledger(Protocol):
     def history(self, key: DeliveryKey) -> Sequence[Event]:
         """Return the recorded events of a delivery, oldest first."""
 
-    def record(self, event: Event) -> bool:
-        """Add `event` to the history; False, changing nothing, if it is already there."""
+    def record(self, event: Event, *, days: int = METADATA_DAYS) -> bool:
+        """Add `event` to the history for `days`; False, changing nothing, if it is there."""
 
 
 class SendLimits(Protocol):
     """How many messages servers may still send, shared by all senders."""
 
     def reserve(
-        self, server: ServerId, limit: int, minute: int, leftover: Slice | None = None
+        self,
+        server: ServerId,
+        limits: Limits,
+        at: Times,
+        leftover: Slice | None = None,
+        wanted: int | None = None,
     ) -> Reservation:
-        """Reserve a slice of `limit` messages in 60 minutes at a Unix minute (`send_limit.py`).
+        """Reserve a slice of what `limits` leave (`send_limit.py`), or exactly `wanted` or none.
 
         What is left of the slice before goes back in the same step. When this raises, whether
         anything was reserved or given back is not known: the caller forgets both.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class FirstView:
-    """Whether an open or click is its delivery's first of that type: of all, and by a person."""
-
-    hit: bool = False
-    human: bool = False
 
 
 class FirstViews(Protocol):
@@ -137,7 +138,7 @@ class DueWork(Protocol):
         """Stop watching a submission."""
 
     def due(self, now: float, limit: int) -> Sequence[DeliveryKey]:
-        """Return the earliest `limit` deferred deliveries whose time has come."""
+        """Return the earliest `limit` deliveries that wait for a time that has come."""
 
     def postpone(self, delivery: Delivery, due_at: float) -> bool:
         """Move `due_at` of an unclaimed delivery; False if it has changed meanwhile."""
@@ -146,7 +147,7 @@ class DueWork(Protocol):
         """Replace `before` by `after` with its event; False if it has changed meanwhile."""
 
     def discard(self, key: DeliveryKey) -> None:
-        """Delete a delivery that was never committed."""
+        """Delete a delivery that was never committed: one that is queued or scheduled."""
 
 
 class Bodies(Protocol):
@@ -167,10 +168,10 @@ class Lane(Protocol):
 
 
 class Facts(Protocol):
-    """The topic every event is published to."""
+    """The topic every fact is published to."""
 
-    def publish(self, events: Sequence[Event]) -> None:
-        """Publish all of `events`; raises if any could not be."""
+    def publish(self, facts: Sequence[Fact]) -> None:
+        """Publish all of `facts`; raises if any could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +286,6 @@ class Gates(Protocol):
 
     def swap(self, name: str, gate: Gate, version: int) -> bool:
         """Replace the gate if it still has `version`; False, changing nothing, if not."""
-
-
-class Counters(Protocol):
-    """Approximate live statistics; an hourly roll-up recounts."""
-
-    def add(self, server: ServerId, hour: int, counts: dict[str, int]) -> None:
-        """Add to the counters of one server and hour (Unix hours)."""
 
 
 Json = dict[str, Any]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egress.sender.limits import NoLimits, SharedLimits
+from egress.sender.limits import Full, NoLimits, SharedLimits
 from mailroom.domain.message import Server, ServerId
-from mailroom.domain.send_limit import slice_size
+from mailroom.domain.send_limit import LimitAction, Limits, slice_size
 from mailroom.errors import LimitUnavailableError
 from mailroom.fakes.limits import MemoryLimits
 
@@ -42,10 +42,10 @@ class Hosts:
         ]
 
     async def take(self, server: Server, process: int = 0) -> bool:
-        taken = await self.processes[process % self.count].take(server)
-        if taken:
+        full = await self.processes[process % self.count].take(server)
+        if full is None:
             self.passed.append(self.now)
-        return taken
+        return full is None
 
     def within(self, seconds: float) -> int:
         return sum(1 for at in self.passed if at > self.now - seconds)
@@ -93,7 +93,7 @@ async def test_what_is_left_of_a_slice_comes_back_with_the_next_minute() -> None
     for _ in range(30):  # one message a minute, of slices of ten
         assert await hosts.take(limited(1000))
         hosts.now += 60
-    reserved = hosts.table.rings[SERVER.id].reserved
+    reserved = hosts.table.usages[SERVER.id].reserved
     assert sum(reserved.values()) == 29 + 10
 
 
@@ -101,7 +101,7 @@ async def test_those_who_ask_at_once_share_one_slice() -> None:
     hosts = Hosts()
     taken = await asyncio.gather(*(hosts.take(limited(20)) for _ in range(50)))
     assert sum(taken) == 20
-    assert sum(hosts.table.rings[SERVER.id].reserved.values()) == 20
+    assert sum(hosts.table.usages[SERVER.id].reserved.values()) == 20
 
 
 async def test_a_table_that_does_not_answer_lets_nothing_through() -> None:
@@ -126,7 +126,7 @@ async def test_what_is_in_doubt_is_never_used_nor_given_back_twice(late: bool) -
     hosts.table.late = late
     hosts.table.trouble = [OSError("no answer")]
     assert await hosts.take(limited(1000))
-    reserved = hosts.table.rings[SERVER.id].reserved
+    reserved = hosts.table.usages[SERVER.id].reserved
     assert sum(reserved.values()) == (1 + 10 + 10 if late else 10 + 10)
 
 
@@ -134,8 +134,8 @@ async def test_a_slice_that_came_too_late_is_not_used() -> None:
     hosts = Hosts()
 
     class Slow(MemoryLimits):
-        def reserve(self, server, limit, minute, leftover=None):  # type: ignore[no-untyped-def]  # as the fake has it
-            reservation = super().reserve(server, limit, minute, leftover)
+        def reserve(self, *given, **named):  # type: ignore[no-untyped-def]  # as the fake has it
+            reservation = super().reserve(*given, **named)
             hosts.now += 61
             return reservation
 
@@ -145,7 +145,7 @@ async def test_a_slice_that_came_too_late_is_not_used() -> None:
 
 
 async def test_without_a_table_only_servers_without_a_limit_send() -> None:
-    assert await NoLimits().take(SERVER)
+    assert await NoLimits().take(SERVER) is None
     with pytest.raises(LimitUnavailableError):
         await NoLimits().take(limited(10))
 
@@ -168,7 +168,25 @@ async def test_a_counter_that_fails_stops_no_mail() -> None:
         raise OSError("down")
 
     limits = SharedLimits(MemoryLimits(), now=lambda: START, notify=broken)
-    assert await limits.take(limited(1))
+    assert await limits.take(limited(1)) is None
+
+
+async def test_a_refusal_says_when_there_is_room() -> None:
+    hosts = Hosts()
+    day = replace(SERVER, limits=Limits(hour=9, day=1), time_zone="Europe/Berlin")
+    assert await hosts.take(day)
+    midnight = 1_760_047_200.0  # 2025-10-10 00:00 in Berlin
+    assert await hosts.processes[0].take(day) == Full(midnight)
+    hosts.now = midnight
+    assert await hosts.take(day)
+
+
+async def test_a_server_that_rejects_is_not_counted_again_when_it_sends() -> None:
+    hosts = Hosts()
+    rejecting = replace(SERVER, limits=Limits(hour=1, action=LimitAction.REJECT))
+    assert all([await hosts.take(rejecting) for _ in range(3)])
+    assert await NoLimits().take(rejecting) is None
+    assert hosts.table.asked == 0
 
 
 async def test_the_memory_of_servers_is_bounded() -> None:
@@ -212,6 +230,6 @@ def test_no_hour_sees_more_than_the_limit_and_a_refusal_means_it_is_nearly_used(
                 assert hosts.within(3600) <= limit
                 if not taken and healthy:
                     unused = limit - hosts.within(61 * 60)
-                    assert unused <= processes * slice_size(limit)
+                    assert unused <= processes * slice_size([limit])
 
     asyncio.run(live())

@@ -10,8 +10,23 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from mailroom.domain.message import Credential, Mode, Server, ServerId, Tracking, Views, Webhook
+from mailroom.domain.message import (
+    METADATA_DAYS,
+    RAW_DAYS,
+    SEND_SCOPE,
+    Credential,
+    Mode,
+    OnSuppressed,
+    Server,
+    ServerId,
+    Tracking,
+    Views,
+    Webhook,
+)
+from mailroom.domain.send_limit import LimitAction, Limits
 
+# What every key could do before keys had scopes.
+_FORMER_SCOPES = (SEND_SCOPE, "messages:read", "messages:write", "webhooks:read", "webhooks:write")
 _SHORTEST = {4: 8, 6: 16}  # a network larger than that is a typing mistake, not a customer
 
 
@@ -60,7 +75,7 @@ def dump_server(server: Server) -> str:
 
 def load_server(id_: ServerId, stored: dict[str, Any]) -> Server:
     """Read what `dump_server` wrote."""
-    tracking = stored["tracking"]
+    tracking, limits = stored["tracking"], stored.get("limits")
     return Server(
         id=id_,
         organisation=stored["organisation"],
@@ -74,12 +89,23 @@ def load_server(id_: ServerId, stored: dict[str, Any]) -> Server:
         privacy=stored.get("privacy", False),
         allow_sender=stored.get("allow_sender", False),
         resent_sender=stored.get("resent_sender", False),
+        limits=_limits(limits) if limits else Limits(),
+        time_zone=stored.get("time_zone", ""),
+        retention_raw_days=stored.get("retention_raw_days", RAW_DAYS),
+        retention_days=stored.get("retention_days", METADATA_DAYS),
+        postmaster_address=stored.get("postmaster_address", ""),
+        suppressed=OnSuppressed(stored.get("suppressed", "suppress")),
     )
+
+
+def _limits(stored: dict[str, Any]) -> Limits:
+    periods = (stored.get("hour"), stored.get("day"), stored.get("month"))
+    return Limits(*periods, LimitAction(stored.get("action", "hold")))
 
 
 def dump_credential(credential: Credential) -> str:
     """Write a credential row's JSON."""
-    return json.dumps(asdict(credential))
+    return json.dumps({**asdict(credential), "scopes": sorted(credential.scopes)})
 
 
 def load_credential(stored: dict[str, Any]) -> Credential:
@@ -91,6 +117,10 @@ def load_credential(stored: dict[str, Any]) -> Credential:
         name=stored["name"],
         hold=stored.get("hold", False),
         cram=stored.get("cram", False),
+        scopes=frozenset(stored.get("scopes", _FORMER_SCOPES)),
+        networks=tuple(stored.get("networks", ())),
+        expires_at=stored.get("expires_at"),
+        stream=stored.get("stream", ""),
     )
 
 
