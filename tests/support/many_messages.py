@@ -49,9 +49,9 @@ def made_delivery(submission: Submission, index: int, recipient: str, **changes:
 def campaign(
     first: int, submissions: int, seconds: float
 ) -> Iterator[tuple[Submission, list[Delivery]]]:
-    """Yield submissions with EACH recipients, oldest first, over the `seconds` before NOW."""
+    """Yield submissions with EACH recipients, oldest first, over the `seconds` until NOW."""
     for place in range(submissions):
-        at = round(NOW - seconds * (submissions - place) / submissions, 3)
+        at = round(NOW - seconds * (submissions - 1 - place) / submissions, 3)
         made = made_submission(first + place, at, recipients=EACH, tag="news")
         names = [REGULAR, *(f"r{place}-{each}@x.test" for each in range(1, EACH))]
         yield made, [made_delivery(made, index, name) for index, name in enumerate(names)]
