@@ -1,0 +1,1 @@
+"""The DNS of a sending domain: what it should publish, what it does publish, what follows."""
