@@ -1,0 +1,1 @@
+"""The commands that are written by hand; all others are made from the API's own description."""

@@ -1,0 +1,154 @@
+"""What the tool prints: tables for people, JSON for scripts; problems go to standard error.
+
+Values come from strangers (subjects, replies of mail servers): control characters never reach the
+terminal, and nothing in them is markup.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import CliError, RefusedError
+
+MAX_COLUMNS = 7
+_FIRST = ("id", "name", "address", "recipient", "state", "status", "subject", "at", "created_at")
+_STATES = {
+    "green": ("ok", "active", "sent", "delivered", "verified", "live", "create", "done"),
+    "yellow": ("missing", "pending", "queued", "deferred", "held", "update", "running"),
+    "red": ("invalid", "failed", "bounced", "expired", "suspended", "conflict", "error"),
+}
+_STYLES = {word: style for style, words in _STATES.items() for word in words}
+
+
+@dataclass(frozen=True, slots=True)
+class Printer:
+    """Prints answers to `out` and remarks to `err`."""
+
+    out: Console
+    err: Console
+    as_json: bool = False
+    quiet: bool = False
+
+    def value(self, value: Any) -> None:
+        """Print one answer: an object, octets, or nothing."""
+        if isinstance(value, bytes):
+            _octets(self.out.file, value)
+        elif self.as_json:
+            self.json(value)
+        elif isinstance(value, Mapping):
+            self.out.print(_object(value))
+        elif value is not None:
+            self.out.print(Text(shown(value)))
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+        """Print a table. Without `columns` the most telling ones are shown."""
+        names = columns or _columns(rows)
+        if not names:
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in names:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*(styled(row.get(name)) for name in names))
+        self.out.print(table)
+
+    def json(self, value: Any) -> None:
+        """Print JSON: indented for a person, one line for a pipe."""
+        indent = 2 if self.out.is_terminal else None
+        self.out.file.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+    def json_line(self, value: Any) -> None:
+        """Print JSON on one line: a row of JSON Lines."""
+        self.out.file.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+    def line(self, text: str) -> None:
+        """Print a plain line of the answer."""
+        self.out.print(Text(clean(text)), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Say something that is no part of the answer; nothing with --quiet."""
+        if not self.quiet:
+            self.err.print(Text(clean(text)), soft_wrap=True)
+
+    def problem(self, error: CliError) -> None:
+        """Say why the tool ends; JSON if answers are."""
+        if not isinstance(error, RefusedError):
+            self.err.print(Text(f"mailroom: {clean(str(error))}"), soft_wrap=True)
+            return
+        refusal = error.refusal
+        if self.as_json:
+            self.err.file.write(json.dumps({"error": refusal.as_json()}) + "\n")
+            return
+        lines = [f"refused: {error}", *(f"  {p.path}: {p.message}" for p in refusal.fields)]
+        if refusal.request_id:
+            lines.append(f"  request {refusal.request_id}")
+        for line in lines:
+            self.err.print(Text(clean(line)), soft_wrap=True)
+
+
+def clean(text: str) -> str:
+    """Return `text` without control characters, which could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+def shown(value: Any) -> str:
+    """Return a value as one short text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple) and all(not isinstance(v, dict | list) for v in value):
+        return clean(", ".join(map(str, value)))
+    if isinstance(value, dict | list):
+        return clean(json.dumps(value, ensure_ascii=False))
+    return clean(str(value))
+
+
+def styled(value: Any) -> Text:
+    """Return a value for a table; words that are states have the colour of what they mean."""
+    text = shown(value)
+    return Text(text, style=_STYLES.get(text.lower(), ""))
+
+
+def _object(value: Mapping[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, each in value.items():
+        table.add_row(Text(clean(name)), styled(each))
+    return table
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    names: dict[str, None] = {}
+    for row in rows:
+        plain = (name for name, value in row.items() if not isinstance(value, dict | list))
+        names.update(dict.fromkeys(plain))
+    order = {name: place for place, name in enumerate(_FIRST)}
+    return sorted(names, key=lambda name: order.get(name, len(order)))[:MAX_COLUMNS]
+
+
+def _octets(stream: TextIO | Any, octets: bytes) -> None:
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        stream.write(octets.decode("utf-8", "replace"))
+    else:
+        stream.flush()
+        buffer.write(octets)
+        buffer.flush()
+
+
+def printer(*, as_json: bool, quiet: bool) -> Printer:
+    """Return a printer on this process's streams; rich leaves colours out where nobody sees."""
+    return Printer(
+        Console(file=sys.stdout, highlight=False),
+        Console(file=sys.stderr, highlight=False),
+        as_json,
+        quiet,
+    )
