@@ -30,6 +30,8 @@ class Settings:
     return_path_domain: str = ""
     smtp_hostname: str = ""
     web_hostname: str = ""
+    environment: str = "default"  # the deployment's name, which ids and keys are marked with
+    tracking_url: str = ""  # of servers without a tracking domain of their own
     large_api_url: str = ""  # base URL of the API on a host, for what Lambda does not take
     endpoint_networks: tuple[str, ...] = ()  # private networks webhooks may reach (local stack)
     webhook_retry_hours: float = 24.0  # how long a webhook call is tried again
@@ -73,6 +75,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         return_path_domain=environment.get("MAILROOM_RETURN_PATH_DOMAIN", ""),
         smtp_hostname=environment.get("MAILROOM_SMTP_HOSTNAME", ""),
         web_hostname=environment.get("MAILROOM_WEB_HOSTNAME", ""),
+        environment=environment.get("MAILROOM_ENVIRONMENT") or "default",
+        tracking_url=environment.get("MAILROOM_TRACKING_URL", ""),
         large_api_url=_base_url(environment, "MAILROOM_LARGE_API_URL"),
         endpoint_networks=_networks(environment, "MAILROOM_ENDPOINT_NETWORKS"),
         webhook_retry_hours=_bounded(environment, "MAILROOM_WEBHOOK_RETRY_HOURS", 24.0, 240.0),

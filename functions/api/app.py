@@ -2,11 +2,17 @@
 
 from functools import cache
 
+from mail_api.door import door, lazy_desk
 from mail_api.routes import create_app
 from mail_api.wiring import from_environment, passage, tracing
 
 from mailroom.adapters.chalice_http import http_api
 from mailroom.adapters.xray import followed
 
-app = create_app(cache(from_environment))
-handler = followed(http_api(app, passage=passage()), "mailroom-api", tracing)
+api = cache(from_environment)
+app = create_app(api)
+handler = followed(
+    door(app, api, lazy_desk(api), lambda served: http_api(served, passage=passage())),
+    "mailroom-api",
+    tracing,
+)

@@ -67,7 +67,12 @@ class DynamoDirectory:
         stored = self._cached((f"server#{id_}",), lambda: self._get(f"server#{id_}", "-"))
         if stored is None:
             return None
-        return load_server(id_, stored)
+        owner = f"organisation#{stored['organisation']}"
+        organisation = self._cached((owner,), lambda: self._get(owner, "-")) or {}
+        # A suspended organisation suspends its servers, as in Postal.
+        return load_server(
+            id_, {**stored, "suspended": stored["suspended"] or organisation.get("suspended")}
+        )
 
     def address_credential(self, address: str) -> Credential | None:
         """See Directory.address_credential. One read of every network there could be."""
@@ -119,10 +124,11 @@ class DynamoDirectory:
         return self._cached(("private",), self._read_private)
 
     def _read_private(self) -> frozenset[str]:
-        try:
-            return frozenset(self._rows.get("platform", "private").servers or ())
-        except self._rows.DoesNotExist:
-            return frozenset()
+        # A row for each; the set in one row is of before there were any.
+        found: set[str] = set()
+        for row in self._rows.query("platform", self._rows.sk.startswith("private")):
+            found |= {row.sk.removeprefix("private#")} if "#" in row.sk else row.servers or set()
+        return frozenset(found)
 
     def _read_domain(self, pk: str, owner: str) -> Domain | None:
         try:

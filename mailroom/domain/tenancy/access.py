@@ -86,6 +86,17 @@ SERVER_SCOPES = frozenset(
     if not scope.startswith(("organisations", "members", "keys", "recipients", "audit"))
 )
 
+# Of keys that name none: what Postal's keys do, and what ours of before there were scopes did.
+DEFAULT_SERVER_SCOPES = frozenset(
+    {
+        Scope.MESSAGES_SEND,
+        Scope.MESSAGES_READ,
+        Scope.MESSAGES_WRITE,
+        Scope.WEBHOOKS_READ,
+        Scope.WEBHOOKS_WRITE,
+    }
+)
+
 
 class Kind(StrEnum):
     """What a principal is. Values are stored; never rename them."""
@@ -94,6 +105,7 @@ class Kind(StrEnum):
     ORGANISATION = "organisation"
     SERVER = "server"
     USER = "user"
+    NOBODY = "nobody"  # who calls what needs no key
 
 
 @dataclass(frozen=True, slots=True)

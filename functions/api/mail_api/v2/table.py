@@ -1,0 +1,28 @@
+"""The table of all operations."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from mail_api.v2.operation import Operation
+from mail_api.v2.resources import description, me, organisations, servers
+
+OPERATIONS: Sequence[Operation] = (
+    *description.OPERATIONS,
+    *me.OPERATIONS,
+    *organisations.OPERATIONS,
+    *servers.OPERATIONS,
+)
+
+
+@cache
+def by_path() -> Mapping[str, Mapping[str, Operation]]:
+    """Return the operations by path and method. Raises ValueError if two are the same."""
+    found: dict[str, dict[str, Operation]] = defaultdict(dict)
+    names = set()
+    for each in OPERATIONS:
+        if each.method in found[each.path] or each.id in names:
+            raise ValueError(f"{each.id}: {each.method} {each.path} is there twice")
+        found[each.path][each.method] = each
+        names.add(each.id)
+    return found

@@ -1,0 +1,122 @@
+"""The management API over ports in memory: a platform of a test's own that answers at once."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from mail_api.door import create_whole
+from mail_api.v2.desk import Desk, Rates
+
+from mailroom.adapters.chalice_http import Handler, http_api
+from mailroom.domain.tenancy.access import ALL
+from mailroom.domain.tenancy.record import Change, Place, Record
+from mailroom.domain.tenancy.spelling import credential_pk
+from mailroom.fakes.memory import FixedChance
+from mailroom.fakes.registry import MemoryKeyring, MemoryRegistry
+from mailroom.fakes.requests import MemoryAnswers, MemoryRequestLimits
+from mailroom.usecases.registrar import Registrar
+from tests.support.api_calls import MemoryApi, http_event
+
+ENVIRONMENT = "test"
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer: status, JSON (or text), and headers in lower case."""
+
+    status: int
+    json: Any
+    headers: dict[str, str]
+    text: str = ""
+
+
+@dataclass
+class Management:
+    """A platform with one administrator's key; `ask` calls it as the gateway would."""
+
+    memory: MemoryApi = field(default_factory=MemoryApi)
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    rates: Rates = field(default_factory=lambda: Rates(limit=1_000_000))
+    areas: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root = self.key("platform", id_="key_root", scopes=[ALL])
+
+    @cached_property
+    def desk(self) -> Desk:
+        return Desk(
+            registrar=Registrar(self.registry, self.memory.clock, FixedChance(7), ENVIRONMENT),
+            registry=self.registry,
+            keyring=MemoryKeyring(),
+            answers=MemoryAnswers(),
+            limits=MemoryRequestLimits(),
+            api=lambda: self.memory.api,
+            rates=self.rates,
+            tracking_url="https://track.mail.test",
+            areas=self.areas,
+        )
+
+    @cached_property
+    def handler(self) -> Handler:
+        return http_api(create_whole(lambda: self.memory.api, lambda: self.desk))
+
+    def key(self, kind: str, *, id_: str, **body: Any) -> str:
+        """Write a key as it would lie in the directory; return its secret."""
+        secret = f"secret-of-{id_}"
+        record = Record(
+            Place(credential_pk(secret)), {"id": id_, "kind": kind, "name": id_, **body}
+        )
+        self.registry.write([Change.put(record)])
+        return secret
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = "",
+        headers: dict[str, str] | None = None,
+        query: str = "",
+    ) -> Told:
+        """Call `/api/v2<path>`; without `key` as the administrator, with None as nobody."""
+        sent = {"content-type": "application/json", **(headers or {})}
+        if key is not None:
+            sent["authorization"] = f"Bearer {key or self.root}"
+        text = body if isinstance(body, (str, bytes, type(None))) else json.dumps(body)
+        event = http_event(method, f"/api/v2{path}", text, headers=sent, query=query)
+        answer = self.handler(event, None)
+        content = answer["body"]
+        is_json = answer["headers"].get("content-type", "").startswith("application/json")
+        told = json.loads(content) if content and is_json else None
+        return Told(answer["statusCode"], told, answer["headers"], content)
+
+    def made(self, path: str, body: Any, **options: Any) -> Any:
+        """Create something and return it; anything but 201 fails."""
+        told = self.ask("POST", path, body, **options)
+        assert told.status == 201, told
+        return told.json
+
+    def organisation(self, name: str = "Acme") -> str:
+        """Make an organisation; return its id."""
+        return str(self.made("/organisations", {"name": name})["id"])
+
+    def server(self, organisation: str, name: str = "Main") -> str:
+        """Make a server; return its id."""
+        return str(self.made(f"/organisations/{organisation}/servers", {"name": name})["id"])
+
+    def organisation_key(self, organisation: str, *scopes: str) -> str:
+        """Return a key of an organisation; without `scopes` it may do everything there."""
+        return self.key(
+            "organisation",
+            id_=f"key_{organisation}_{len(scopes)}",
+            organisation=organisation,
+            scopes=list(scopes) or [ALL],
+        )
+
+    def server_key(self, server: str, *scopes: str) -> str:
+        """Return an API key of a server; without `scopes` it may do everything there."""
+        return self.key(
+            "api", id_=f"key_{server}_{len(scopes)}", server=server, scopes=list(scopes) or [ALL]
+        )
