@@ -1,0 +1,117 @@
+"""The composition root: environment in, running process out."""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from mail_api.routes import create_app
+from mail_api.wiring import Api, from_environment
+
+from egress.limits import check_descriptors
+from egress.log import log_as_json
+from egress.submission.host import tls_context
+from hostapi.counter import Setting
+from hostapi.desk import Desk
+from hostapi.host import ApiHost, http_limits, read_host
+from hostapi.limits import MEGABYTE
+from hostapi.server import HostApi
+from mailroom.adapters.chalice_http import Handler, http_api
+from mailroom.adapters.xray import Tracing, followed, tracing_of
+from mailroom.settings import SettingsError, load_settings
+
+log = logging.getLogger(__name__)
+
+
+def on_host(api: Api) -> Api:
+    """Return `api` with this host's limits in place of Lambda's: those of the largest message."""
+    # Whole: the largest message in base64 in its JSON, on the way in as on the way out.
+    return replace(api, gateway_limit=api.ports.max_message_size * 2 + 2 * MEGABYTE, large_url="")
+
+
+def setting_of(api: Api, host: ApiHost, spans: Tracing) -> Setting:
+    """Plug everything together. Raises SettingsError if this process cannot hold it."""
+    check_descriptors(host.connections, "MAILROOM_HOSTAPI_CONNECTIONS")
+    limits = http_limits(host, body=api.max_body, message=api.ports.max_message_size)
+
+    def make_handler() -> Handler:
+        served = http_api(create_app(lambda: api), max_body=api.max_body)
+        return followed(served, "mailroom-hostapi", lambda: spans)
+
+    return Setting(
+        limits=limits,
+        desk=Desk(make_handler, threads=host.threads, large_threads=host.large_threads),
+        new_id=partial(secrets.token_hex, 8),
+        proxies=host.proxies,
+        folder=host.folder,
+    )
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    log_as_json()
+    try:
+        host = read_host(os.environ)
+        context = tls_context(host.certificate, host.key)
+        api = on_host(from_environment())
+        setting = setting_of(api, host, tracing_of(load_settings(os.environ)))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+    async def run() -> int:
+        return await serve(HostApi(setting, context), host)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(run())
+
+
+async def serve(server: HostApi, host: ApiHost) -> int:
+    """Listen, say so, and stop gracefully when asked to; return the exit code."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, load_certificate_again, server, host)
+    try:
+        await server.start(host.addresses, host.ports)
+    except OSError as error:
+        sys.stderr.write(f"cannot listen: {error.strerror or error}\n")
+        return 1
+    if host.ready_file:
+        _write_ready(host.ready_file, server)
+    await stop.wait()
+    await server.stop(host.grace)
+    return 0
+
+
+def load_certificate_again(server: HostApi, host: ApiHost) -> None:
+    """Use the certificate that lies in the files now, or stay with the old one and say why."""
+    try:
+        server.use_certificate(tls_context(host.certificate, host.key))
+    except SettingsError as error:
+        log.error("certificate kept", extra={"reason": str(error)})  # noqa: TRY400 - it says enough
+    else:
+        log.info("certificate loaded")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _write_ready(path: Path, server: HostApi) -> None:
+    """Write the file whole or not at all: whoever waits for it may read it at first sight."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps({"pid": os.getpid(), "ports": server.ports}))
+    draft.replace(path)
