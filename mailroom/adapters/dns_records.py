@@ -1,7 +1,7 @@
 """The AuthoritativeDns port: asks the servers of a name's own zone, so no cache stands between.
 
 Resolvers are only asked where a zone begins and which servers it has. When none of those can be
-reached, the resolvers' own answer has to do.
+reached, or none of them has the zone after all, the resolvers' own answer has to do.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +89,7 @@ class DnsRecords:
             reply = self._first(
                 zone.servers, name, kind, deadline, recursive=False, within=zone.apex
             )
-            if reply.lookup is not Lookup.FAILED:
+            if reply.lookup is not Lookup.FAILED or reply.in_trouble:
                 return reply
         return self._first(self._resolvers, name, kind, deadline)
 
@@ -116,7 +116,7 @@ class DnsRecords:
                 name, kind, server, timeout=timeout, recursive=recursive, within=within
             )
             if reply.lookup is Lookup.FAILED:
-                failed = reply
+                failed = failed if failed.in_trouble else reply
             elif reply.lookup is Lookup.FOUND or reply.chain or nothing is not None:
                 return reply
             else:

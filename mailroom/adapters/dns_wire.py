@@ -29,7 +29,7 @@ class Reply:
     """What one server said: the records of `name`, the last name of the chain it knows.
 
     `chain` are the targets of the aliases on the way; `apex` is the zone that a negative answer
-    says it comes from.
+    says it comes from. `in_trouble` is a server that has the zone and cannot read it (SERVFAIL).
     """
 
     lookup: Lookup
@@ -38,6 +38,7 @@ class Reply:
     chain: tuple[Name, ...] = ()
     apex: Name | None = None
     problem: str = ""
+    in_trouble: bool = False
 
 
 def exchange(
@@ -66,7 +67,9 @@ def exchange(
     except (dns.exception.DNSException, OSError, EOFError, ValueError):
         return _failed(name, "the name server's answer cannot be used")
     if response.rcode() not in _USABLE:
-        return _failed(name, f"the name server said {dns.rcode.to_text(response.rcode())}")
+        problem = f"the name server said {dns.rcode.to_text(response.rcode())}"
+        in_trouble = response.rcode() == dns.rcode.SERVFAIL
+        return Reply(Lookup.FAILED, name, problem=problem, in_trouble=in_trouble)
     if not recursive and not response.flags & dns.flags.AA:
         return _failed(name, "the name server does not have the zone")
     return _read(response, name, kind, within)
