@@ -16,6 +16,11 @@ def client(service: str) -> Any:
     return boto3.client(service, config=_CONFIG)
 
 
+def file_client() -> Any:
+    """Return an S3 client whose links are signed with version 4, which signs a length as well."""
+    return boto3.client("s3", config=_CONFIG.merge(Config(signature_version="s3v4")))
+
+
 def queue_client() -> Any:
     """Return an SQS client that does not hand the invocation's trace on.
 

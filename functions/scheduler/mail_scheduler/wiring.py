@@ -10,7 +10,10 @@ from mailroom.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from mail_scheduler.ticking import Task
+    from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.xray import Tracing
+    from mailroom.ports.files import Files
+    from mailroom.ports.suppressions import Suppressions
     from mailroom.usecases.jobs import JobPorts, Step
     from mailroom.usecases.reconcile import ReconcilePorts
 
@@ -67,7 +70,57 @@ def job_ports() -> "JobPorts":
 @cache
 def kinds() -> "Mapping[str, Step]":
     """Return the steps of every kind of job."""
-    return {}
+    return {**_suppression_kinds()}
+
+
+def _suppression_kinds() -> "Mapping[str, Step]":
+    from mailroom.usecases.suppression_import import (
+        EXPORT,
+        IMPORT,
+        FilePorts,
+        export_step,
+        import_step,
+    )
+
+    ports = FilePorts(suppressions(), files())
+    return {IMPORT: partial(import_step, ports=ports), EXPORT: partial(export_step, ports=ports)}
+
+
+@cache
+def suppressions() -> "Suppressions":
+    """Return who gets no mail any more."""
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
+    from mailroom.adapters.system import SystemClock
+
+    directory = _directory()
+    return DynamoSuppressions(
+        _settings(),
+        SystemClock(),
+        lambda: directory.current_key("recipients").secret,
+        client("dynamodb"),
+    )
+
+
+@cache
+def files() -> "Files":
+    """Return the files of jobs."""
+    from mailroom.adapters.clients import file_client
+    from mailroom.adapters.s3_files import S3Files
+
+    return S3Files(file_client(), _settings().resource("bucket", "bodies"))
+
+
+@cache
+def _directory() -> "DynamoDirectory":
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_directory import DynamoDirectory
+    from mailroom.adapters.kms_keyring import KmsKeyring
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import DirectoryRow, bound
+
+    rows = bound(DirectoryRow, _settings().resource("table", "directory"))
+    return DynamoDirectory(rows, SystemClock(), KmsKeyring(client("kms")))
 
 
 @cache
