@@ -117,8 +117,9 @@ class EventSource:
     """An event source mapping from a queue, or from a table's stream if `stream` is set.
 
     `retries` bounds the attempts at one batch of a stream, `concurrency` the batches of a queue
-    under way at once where the deployment sets no bound itself. Only records that match `filter`
-    (a pattern of Lambda's event filtering) reach the function.
+    under way at once where the deployment sets no bound itself. A batch waits `window_seconds` to
+    be full, which one of over ten records of a queue must. If there are `filters` (patterns of
+    Lambda's event filtering), only records that match one of them reach the function.
     """
 
     function: str
@@ -127,7 +128,8 @@ class EventSource:
     stream: str = ""
     retries: int = 0
     concurrency: int = 0
-    filter: Mapping[str, Any] = field(default_factory=dict)
+    window_seconds: int = 0
+    filters: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def parse_resources(text: str) -> Resources:
         topics=_group(raw, "topics", lambda entry: Topic(**entry)),
         subscriptions=tuple(_numbered(subscriptions, "subscriptions", Subscription)),
         functions=_group(raw, "functions", _function),
-        mappings=_group(raw, "mappings", lambda entry: EventSource(**entry)),
+        mappings=_group(raw, "mappings", _mapping),
         schedules=_group(raw, "schedules", lambda entry: Schedule(**entry)),
         apis=_group(raw, "apis", lambda entry: Api(**entry)),
         hosts=_group(raw, "hosts", lambda entry: _accesses(entry["access"])),
@@ -236,6 +238,10 @@ def _bucket(entry: dict[str, Any]) -> Bucket:
 
 def _function(entry: dict[str, Any]) -> Function:
     return Function(access=_accesses(entry.pop("access")), **entry)
+
+
+def _mapping(entry: dict[str, Any]) -> EventSource:
+    return EventSource(filters=tuple(entry.pop("filters", ())), **entry)
 
 
 def _accesses(entry: Mapping[str, list[str]]) -> tuple[Access, ...]:

@@ -11,7 +11,6 @@ from mailroom.domain.message import Server, ServerId
 from mailroom.domain.send_limit import (
     LimitAction,
     Limits,
-    Notice,
     Reservation,
     Slice,
     Times,
@@ -84,9 +83,9 @@ class SharedLimits:
         table: SendLimits,
         *,
         now: Callable[[], float],
-        notify: Callable[[ServerId, str], None] = lambda _server, _name: None,
+        notify: Callable[[ServerId, Told], object] = lambda _server, _told: None,
     ) -> None:
-        """Take the clock in Unix seconds. `notify` is called in a thread with a counter's name."""
+        """Take the clock in Unix seconds. `notify` is called in a thread when a notice is due."""
         self._table = table
         self._now = now
         self._notify = notify
@@ -157,8 +156,7 @@ class SharedLimits:
     def _tell(self, server: ServerId, told: Told) -> None:
         seen = {"server": server, "limit": told.limit, "volume": told.used, "period": told.period}
         log.warning("send limit %s", told.notice, extra=seen)
-        exceeded = told.notice is Notice.EXCEEDED
         try:
-            self._notify(server, "limit_exceeded" if exceeded else "limit_approaching")
+            self._notify(server, told)
         except Exception:
-            log.exception("send limit notice not counted", extra={"server": server})
+            log.exception("send limit notice not told", extra={"server": server})

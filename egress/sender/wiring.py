@@ -44,14 +44,15 @@ from egress.sender.tenants import Tenants
 from egress.sender.worker import Worker
 from egress.signer import Signer
 from mailroom.adapters.clients import client
-from mailroom.adapters.dynamo_counters import HOUR, DynamoCounters
 from mailroom.adapters.dynamo_directory import DynamoDirectory
 from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
 from mailroom.adapters.dynamo_relays import RelayRows
+from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
 from mailroom.adapters.kms_keyring import KmsKeyring
-from mailroom.adapters.system import SystemChance, SystemClock
-from mailroom.adapters.tables import CounterRow, DirectoryRow, bound
+from mailroom.adapters.system import SystemClock
+from mailroom.adapters.tables import DirectoryRow, ServerFactRow, bound
 from mailroom.adapters.xray import tracing_of
+from mailroom.domain.limit_fact import limit_fact
 from mailroom.settings import Settings, load_settings
 
 _AWS = AioConfig(
@@ -214,12 +215,11 @@ def _tenants(settings: Settings) -> Tenants:
 
 
 def _limits(settings: Settings) -> SharedLimits:
-    table = settings.resource("table", "counters")
-    counters = DynamoCounters(bound(CounterRow, table), SystemChance())
+    facts = DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail")))
     return SharedLimits(
-        DynamoLimits(bound_limits(table)),
+        DynamoLimits(bound_limits(settings.resource("table", "counters"))),
         now=time.time,
-        notify=lambda server, name: counters.add(server, int(time.time() // HOUR), {name: 1}),
+        notify=lambda server, told: facts.tell(limit_fact(server, told, time.time())),
     )
 
 

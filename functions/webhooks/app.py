@@ -19,7 +19,7 @@ def publish(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def record(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Topic to history and counters."""
     with wiring.tracing().invocation("mailroom-recorder"):
-        return consumers.record(event, wiring.ledger(), wiring.first_views(), wiring.counters())
+        return consumers.record(event, wiring.record_ports())
 
 
 @app.lambda_function(name="fan_out")

@@ -127,14 +127,17 @@ resource "aws_lambda_event_source_mapping" "this" {
   starting_position                  = can(each.value.stream) ? "TRIM_HORIZON" : null
   bisect_batch_on_function_error     = can(each.value.stream) ? true : null
   maximum_retry_attempts             = try(each.value.retries, null)
-  maximum_batching_window_in_seconds = 0
+  maximum_batching_window_in_seconds = try(each.value.window_seconds, 0)
 
   # jsonencode sorts the keys, as the provisioner does: the same pattern is the same text.
   dynamic "filter_criteria" {
-    for_each = can(each.value.filter) ? [jsonencode(each.value.filter)] : []
+    for_each = can(each.value.filters) ? [each.value.filters] : []
     content {
-      filter {
-        pattern = filter_criteria.value
+      dynamic "filter" {
+        for_each = filter_criteria.value
+        content {
+          pattern = jsonencode(filter.value)
+        }
       }
     }
   }

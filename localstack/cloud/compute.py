@@ -138,9 +138,11 @@ def _mapping(scope: Scope, source: EventSource) -> dict[str, Any]:
         "BatchSize": source.batch_size,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
     }
-    if source.filter:
-        pattern = json.dumps(source.filter, separators=(",", ":"), sort_keys=True)
-        wanted["FilterCriteria"] = {"Filters": [{"Pattern": pattern}]}
+    if source.filters:
+        patterns = [json.dumps(p, separators=(",", ":"), sort_keys=True) for p in source.filters]
+        wanted["FilterCriteria"] = {"Filters": [{"Pattern": pattern} for pattern in patterns]}
+    if source.window_seconds:
+        wanted["MaximumBatchingWindowInSeconds"] = source.window_seconds
     if source.queue:
         wanted["EventSourceArn"] = scope.names.arn("queue", source.queue)
         concurrency = scope.options.concurrency or source.concurrency

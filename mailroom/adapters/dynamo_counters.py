@@ -1,58 +1,46 @@
-"""The Counters port on DynamoDB."""
+"""Counters of release 0.1, an hour of a server in four rows: moved to where statistics are now."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
 
 from pynamodb.expressions.operand import Path
 
+from mailroom.adapters.dynamo_statistics import DynamoStatistics, read_counts
 from mailroom.adapters.tables import CounterRow
 from mailroom.domain.message import ServerId
-from mailroom.ports import Chance
+from mailroom.domain.statistic import HOURS_A_DAY, Slot, Tally
 
-HOUR = 3600
-SHARD_BITS = 2  # four items an hour: 4,000 updates a second before a busy server throttles
-_KEEP_SECONDS = 400 * 86_400
 _SORT = "hour"
-_PREFIX = "n_"  # keeps an event type from ever being a key attribute
+_PK = re.compile(r"([a-z2-7]{10})#(\d{1,9})#\d\Z", re.ASCII)
 
 
-class DynamoCounters:
-    """Counts of one server and hour, added to one of four items drawn by chance."""
+def move_old_counters(rows: type[CounterRow], statistics: DynamoStatistics, today: int) -> int:
+    """Add old rows of days before `today` (Unix days) to the new ones; return how many there were.
 
-    def __init__(self, rows: type[CounterRow], chance: Chance) -> None:
-        self._rows = rows
-        self._chance = chance
+    May be stopped and run again: an addition is named after its row, which goes only after it.
+    Rows of today stay, because live counts would hide that name; the next run takes them. This
+    reads the whole table, once in its life.
+    """
+    moved = 0
+    for pk, tally in _old(rows):
+        if tally.hour // HOURS_A_DAY < today:
+            statistics.add([tally], pk)
+            rows(pk, _SORT).delete()
+            moved += 1
+    return moved
 
-    def add(self, server: ServerId, hour: int, counts: Mapping[str, int]) -> None:
-        """See Counters.add: one update whatever the number of counts."""
-        if not counts:
+
+def _old(rows: type[CounterRow]) -> Iterator[tuple[str, Tally]]:
+    # The model does not know the attributes of counts, so raw items are read.
+    connection = rows._get_connection()  # noqa: SLF001  # pynamodb has no public way
+    start = None
+    while True:
+        page = connection.scan(filter_condition=Path("sk") == _SORT, exclusive_start_key=start)
+        for item in page["Items"]:
+            named = _PK.match(item["pk"]["S"])
+            if named:
+                slot = Slot(ServerId(named[1]))
+                yield named[0], Tally(slot, int(named[2]), read_counts(item))
+        start = page.get("LastEvaluatedKey")
+        if not start:
             return
-        row = self._rows(_pk(server, hour, self._chance.bits(SHARD_BITS)), _SORT)
-        row.update(
-            actions=[
-                *(Path(_PREFIX + name).add(count) for name, count in counts.items()),
-                self._rows.v.set(1),
-                self._rows.ttl.set(hour * HOUR + _KEEP_SECONDS),
-            ]
-        )
-
-    def total(self, server: ServerId, hour: int) -> dict[str, int]:
-        """Return the sums over all shards."""
-        sums: dict[str, int] = {}
-        for shard in range(1 << SHARD_BITS):
-            for name, count in self._read(_pk(server, hour, shard)).items():
-                sums[name] = sums.get(name, 0) + count
-        return sums
-
-    def _read(self, pk: str) -> dict[str, int]:
-        # The model does not know the attributes `add` makes, so the raw item is read.
-        connection = self._rows._get_connection()  # noqa: SLF001  # pynamodb has no public way
-        item = connection.get_item(pk, _SORT, consistent_read=True).get("Item", {})
-        return {
-            name.removeprefix(_PREFIX): int(value["N"])
-            for name, value in item.items()
-            if name.startswith(_PREFIX)
-        }
-
-
-def _pk(server: ServerId, hour: int, shard: int) -> str:
-    return f"{server}#{hour}#{shard}"

@@ -3,8 +3,8 @@
 from mailroom.adapters.names import first_view_sk, mail_pk
 from mailroom.adapters.tables import FirstViewRow
 from mailroom.domain.event import Event
+from mailroom.domain.statistic import FirstView
 from mailroom.domain.visit import is_person
-from mailroom.ports import FirstView
 
 _DAY = 86_400
 _KEEP_DAYS = 60  # past the last hit, as long as the history

@@ -12,6 +12,7 @@ SHARDS = 4  # due buckets; raise it only together with a re-shard of what waits
 
 SUBMISSION = "s"
 HISTORY = "h#"
+SERVER_FACT = "n#"
 
 
 def mail_pk(server: ServerId, number: int) -> str:
@@ -47,6 +48,21 @@ def is_history(sk: str) -> bool:
 def history_sk(index: int, at: float, event_id: str) -> str:
     """Sort key of one recorded event: by time, then by its natural id."""
     return f"{history_prefix(index)}{round(at * 1000):014d}#{event_id}"
+
+
+def server_facts_pk(server: ServerId) -> str:
+    """Partition key of what is told of a server as a whole."""
+    return f"{server}#facts"
+
+
+def server_fact_sk(at: float, fact_id: str) -> str:
+    """Sort key of one fact of a server: by time, then by its natural id."""
+    return f"{SERVER_FACT}{round(at * 1000):014d}#{fact_id}"
+
+
+def is_server_fact(sk: str) -> bool:
+    """Say whether a sort key of the mail table is that of a fact of a server."""
+    return sk.startswith(SERVER_FACT)
 
 
 def read_delivery_key(pk: str, sk: str) -> DeliveryKey:

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailroom.adapters.packing import packed
-from mailroom.domain.event import Event, dump_event
+from mailroom.domain.server_fact import Fact, dump_fact
 from mailroom.errors import HandOverError
 
 _TRIES = 3  # of the entries of a batch that SNS took only in part
@@ -15,15 +15,15 @@ _SUBJECT = "mailroom event"  # always set: consumers of the envelope index it bl
 
 
 class SnsFacts:
-    """Events as raw JSON (`dump_event`), ten a call, in order."""
+    """Facts as raw JSON (`dump_fact`), ten a call, in order."""
 
     def __init__(self, sns: Any, topic_arn: str) -> None:
         self._sns = sns
         self._topic = topic_arn
 
-    def publish(self, events: Sequence[Event]) -> None:
-        """See Facts.publish. Raises HandOverError; some of `events` may be out by then."""
-        texts = (json.dumps(dump_event(event), separators=(",", ":")) for event in events)
+    def publish(self, facts: Sequence[Fact]) -> None:
+        """See Facts.publish. Raises HandOverError; some of `facts` may be out by then."""
+        texts = (json.dumps(dump_fact(fact), separators=(",", ":")) for fact in facts)
         for batch in packed(texts):
             self._publish(batch)
 

@@ -54,6 +54,15 @@ class SubmissionRow(Row):
     hold = BooleanAttribute(null=True)
     utf8 = BooleanAttribute(null=True)
     dsn = UnicodeAttribute(null=True)
+    stream = UnicodeAttribute(null=True)
+    tags = UnicodeAttribute(null=True)
+    meta = UnicodeAttribute(null=True)
+    t_open = BooleanAttribute(null=True)
+    t_click = BooleanAttribute(null=True)
+    send_at = NumberAttribute(null=True)
+    days = NumberAttribute(null=True)
+    raw_until = NumberAttribute(null=True)
+    test = BooleanAttribute(null=True)
     day_key = UnicodeAttribute(null=True)
     mid_key = UnicodeAttribute(null=True)
     tag_key = UnicodeAttribute(null=True)
@@ -82,6 +91,7 @@ class DeliveryRow(Row):
     due_at = NumberAttribute(null=True)
     event = UnicodeAttribute(null=True)
     manual = BooleanAttribute(null=True)
+    merge = UnicodeAttribute(null=True)
     rcpt_key = UnicodeAttribute(null=True)
 
 
@@ -179,6 +189,9 @@ class MailingRow(Row):
     tag = UnicodeAttribute(null=True)
     stream = UnicodeAttribute(null=True)
     rcpt = UnicodeAttribute(null=True)
+    rcpts = NumberAttribute(null=True)
+    tags = UnicodeAttribute(null=True)
+    days = NumberAttribute(null=True)
 
 
 class LimitRow(Row):

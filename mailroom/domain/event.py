@@ -25,6 +25,8 @@ class EventType(StrEnum):
     ACCEPTED = "accepted"  # of a whole submission; its delivery index is 0
     SUPPRESSED = "suppressed"
     COMPLAINED = "complained"
+    RETRIED = "retried"  # a person asked for another attempt
+    SCHEDULED = "scheduled"  # a person moved the time it is sent at
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class ViewFacts:
 class Event:
     """One fact. `id` is natural for attempts (`<key>/<attempt>/<type>`), so repeats are seen.
 
-    `at` is Unix seconds. Exactly one of `attempt` and `view` is set.
+    `at` is Unix seconds. An acceptance has neither `attempt` nor `view`, all others one of them.
     """
 
     id: str
@@ -80,6 +82,11 @@ class Event:
     at: float
     attempt: AttemptFacts | None = None
     view: ViewFacts | None = None
+
+
+def accepted(first: DeliveryKey, at: float) -> Event:
+    """Return the acceptance of a submission, told of its `first` delivery."""
+    return Event(f"{first}/{EventType.ACCEPTED}", EventType.ACCEPTED, first, at)
 
 
 def dump_event(event: Event) -> dict[str, Any]:

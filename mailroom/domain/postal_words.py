@@ -10,7 +10,7 @@ from zlib import crc32
 
 from mailroom.domain.event import Event, EventType
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import Delivery, Submission
+from mailroom.domain.message import Delivery, Server, Submission
 
 STATUS: Mapping[EventType, str] = {
     EventType.SENT: "Sent",
@@ -19,10 +19,12 @@ STATUS: Mapping[EventType, str] = {
     EventType.BOUNCED: "HardFail",
     EventType.EXPIRED: "HardFail",
     EventType.HELD: "Held",
+    EventType.SUPPRESSED: "HardFail",
     EventType.CANCELLED: "HoldCancelled",
 }
 
 _STATES: Mapping[State, str] = {
+    State.SCHEDULED: "Pending",
     State.QUEUED: "Pending",
     State.DEFERRED: "SoftFail",
     State.SENT: "Sent",
@@ -30,6 +32,7 @@ _STATES: Mapping[State, str] = {
     State.UNCERTAIN: "HardFail",
     State.HELD: "Held",
     State.CANCELLED: "HoldCancelled",
+    State.SUPPRESSED: "HardFail",
 }
 
 _FAILED = "MessageDeliveryFailed"
@@ -40,6 +43,7 @@ _EVENTS: Mapping[EventType, str] = {
     EventType.UNCERTAIN: "MessageDelayed",
     EventType.BOUNCED: _FAILED,
     EventType.EXPIRED: _FAILED,
+    EventType.SUPPRESSED: _FAILED,
     EventType.CLICKED: "MessageLinkClicked",
     EventType.OPENED: "MessageLoaded",
 }
@@ -53,6 +57,9 @@ WEBHOOK_EVENTS = frozenset(
         "DomainDNSError",
         "SendLimitApproaching",
         "SendLimitExceeded",
+        "ServerBrakeWarned",  # Postal has no brakes
+        "ServerBrakeHeld",
+        "ServerBrakeLifted",
     }
 )
 
@@ -101,6 +108,16 @@ def message_object(submission: Submission, delivery: Delivery, token: str) -> di
         "timestamp": submission.accepted_at,
         "spam_status": "NotChecked",
         "tag": submission.tag,
+    }
+
+
+def server_object(server: Server) -> dict[str, Any]:
+    """Return the server object of Postal's webhooks about a server, JSON-ready."""
+    return {
+        "uuid": server.id,
+        "name": server.name,
+        "permalink": server.permalink,
+        "organization": server.organisation,
     }
 
 

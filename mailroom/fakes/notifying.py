@@ -1,15 +1,16 @@
 """In-memory ports of the way out to webhooks: queue, history, endpoints, gates, statistics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mailroom.domain.breaker import Gate
 from mailroom.domain.event import Event
 from mailroom.domain.message import DeliveryKey, ServerId
 from mailroom.domain.redaction import redact_url
+from mailroom.domain.statistic import FirstView
 from mailroom.domain.visit import is_person
 from mailroom.errors import HandOverError
-from mailroom.ports import Answer, FirstView, Notification, Try, TryPage
+from mailroom.ports import Answer, Notification, Try, TryPage
 
 
 @dataclass(slots=True)
@@ -88,25 +89,6 @@ class MemoryTopic:
         """See Topic.publish."""
         self.published.append((arn, text, attributes))
         return self.answer
-
-
-class MemoryCounters:
-    """The Counters port; `updates` counts the calls, which are what costs."""
-
-    def __init__(self) -> None:
-        self.updates = 0
-        self._sums: dict[tuple[ServerId, int], dict[str, int]] = {}
-
-    def add(self, server: ServerId, hour: int, counts: Mapping[str, int]) -> None:
-        """See Counters.add."""
-        self.updates += 1
-        sums = self._sums.setdefault((server, hour), {})
-        for name, count in counts.items():
-            sums[name] = sums.get(name, 0) + count
-
-    def total(self, server: ServerId, hour: int) -> dict[str, int]:
-        """Return the sums of one server and hour."""
-        return dict(self._sums.get((server, hour), {}))
 
 
 class MemoryFirstViews:

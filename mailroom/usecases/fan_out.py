@@ -1,4 +1,4 @@
-"""Turn an event into the webhook calls that tell of it, in Postal's words."""
+"""Turn a fact into the webhook calls that tell of it, in Postal's words."""
 
 import base64
 import hashlib
@@ -10,8 +10,14 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from mailroom.domain.event import Event
-from mailroom.domain.message import Views, Webhook, drawn_at
-from mailroom.domain.postal_words import delivery_entry, message_object, webhook_event
+from mailroom.domain.message import ServerId, Views, Webhook, drawn_at
+from mailroom.domain.postal_words import (
+    delivery_entry,
+    message_object,
+    server_object,
+    webhook_event,
+)
+from mailroom.domain.server_fact import Fact
 from mailroom.domain.token import message_token
 from mailroom.domain.visit_rules import Verdict
 from mailroom.ports import Clock, Directory, Json, Ledger, Notification
@@ -35,42 +41,54 @@ class FanOutPorts:
     token_secret: Callable[[], bytes]
 
 
-def fan_out(event: Event, ports: FanOutPorts) -> Sequence[Notification]:
-    """Return the calls to queue for `event`: one for each webhook that wants it.
+def fan_out(fact: Fact, ports: FanOutPorts) -> Sequence[Notification]:
+    """Return the calls to queue for a fact: one for each webhook that wants it.
 
-    The same event gives calls with the same uuids and bodies each time. Empty too when the
+    The same fact gives calls with the same uuids and bodies each time. Empty too when the
     message is past its retention: there is nothing left to tell about it. Raises
     MessageUnseenError when it should be readable but is not.
     """
-    name = _name(event)
+    name, server = _name(fact), _server(fact)
     if name is None:
         return []
     wanting = [
-        webhook
-        for webhook in ports.directory.webhooks(event.key.server)
-        if _wants(webhook, name, event)
+        webhook for webhook in ports.directory.webhooks(server) if _wants(webhook, name, fact)
     ]
     if not wanting:
         return []
-    payload = _payload(event, ports)
+    payload = _payload(fact, ports)
     if payload is None:
         return []
     now = ports.clock.now()
-    return [_notification(event, name, payload, webhook, now) for webhook in wanting]
+    return [_notification(fact, name, payload, webhook, now) for webhook in wanting]
 
 
-def _wants(webhook: Webhook, name: str, event: Event) -> bool:
+def _server(fact: Fact) -> ServerId:
+    return fact.key.server if isinstance(fact, Event) else fact.server
+
+
+def _wants(webhook: Webhook, name: str, fact: Fact) -> bool:
     if webhook.events and name not in webhook.events:
         return False
-    machine = event.view is not None and event.view.verdict != Verdict.PERSON
+    view = fact.view if isinstance(fact, Event) else None
+    machine = view is not None and view.verdict != Verdict.PERSON
     return not (machine and webhook.views is Views.HUMAN)
 
 
-def _name(event: Event) -> str | None:
-    return webhook_event(event.type, final=event.attempt is not None and event.attempt.final)
+def _name(fact: Fact) -> str | None:
+    if not isinstance(fact, Event):
+        return fact.name
+    return webhook_event(fact.type, final=fact.attempt is not None and fact.attempt.final)
 
 
-def _payload(event: Event, ports: FanOutPorts) -> Json | None:
+def _payload(fact: Fact, ports: FanOutPorts) -> Json | None:
+    if isinstance(fact, Event):
+        return _message_payload(fact, ports)
+    server = ports.directory.server(fact.server)
+    return None if server is None else {"server": server_object(server), **fact.payload}
+
+
+def _message_payload(event: Event, ports: FanOutPorts) -> Json | None:
     submission = ports.ledger.submission(event.key.server, event.key.number)
     delivery = ports.ledger.delivery(event.key)
     if submission is None or delivery is None:
@@ -102,11 +120,11 @@ def _link_token(event: Event, secret: bytes) -> str:
 
 
 def _notification(
-    event: Event, name: str, payload: dict[str, Any], webhook: Webhook, now: float
+    fact: Fact, name: str, payload: dict[str, Any], webhook: Webhook, now: float
 ) -> Notification:
-    uuid = str(uuid5(_NAMESPACE, f"{event.id} {webhook.id}"))
-    # The event's own time, not the time of queueing: a repeat must have the same octets.
-    envelope = {"event": name, "timestamp": event.at, "payload": payload, "uuid": uuid}
+    uuid = str(uuid5(_NAMESPACE, f"{fact.id} {webhook.id}"))
+    # The fact's own time, not the time of queueing: a repeat must have the same octets.
+    envelope = {"event": name, "timestamp": fact.at, "payload": payload, "uuid": uuid}
     return Notification(
         uuid=uuid,
         server=webhook.server,

@@ -1,58 +1,82 @@
 """Keep events as history, and count those that are new."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from mailroom.domain.event import Event
-from mailroom.domain.message import ServerId
-from mailroom.domain.visit import is_person
-from mailroom.ports import Counters, FirstView, FirstViews, Ledger
+from mailroom.domain.message import METADATA_DAYS
+from mailroom.domain.statistic import (
+    HOURS_A_DAY,
+    OPEN_ENDED,
+    REST,
+    Dimension,
+    FirstView,
+    Mailing,
+    Recorded,
+    Tally,
+    merged,
+    tallies,
+)
+from mailroom.ports import Clock, FirstViews, Ledger
+from mailroom.ports.statistics import Mailings, Statistics, Watchlist
 
-_HOUR = 3600
+_WATCHED = frozenset({"bounced_hard", "complained"})  # counters that brakes rest on
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """A new event, and what it is the first of if it is an open or click."""
+class RecordPorts:
+    """The world that recording needs."""
 
-    event: Event
-    first: FirstView
+    ledger: Ledger
+    views: FirstViews
+    mailings: Mailings
+    statistics: Statistics
+    watchlist: Watchlist
+    clock: Clock
 
 
-def record(event: Event, ledger: Ledger, views: FirstViews) -> Recorded | None:
+def record(event: Event, ports: RecordPorts, mailing: Mailing | None = None) -> Recorded | None:
     """Add `event` to its delivery's history; None if it was there already.
 
     The history's conditional put decides, so a queue that delivers twice never counts twice. The
     first views are asked before it: their answer is the same after a failure in between, while
     an event that is history already would never be asked about again.
     """
-    first = views.first_view(event) if event.view is not None else FirstView()
-    return Recorded(event, first) if ledger.record(event) else None
+    first = ports.views.first_view(event) if event.view is not None else FirstView()
+    days = mailing.days if mailing is not None else METADATA_DAYS
+    if not ports.ledger.record(event, days=days):
+        return None
+    return Recorded(event, first, mailing)
 
 
-def count(recorded: Iterable[Recorded], counters: Counters) -> None:
-    """Count new events: one update for each server and hour among them.
+def count(recorded: Iterable[Recorded], ports: RecordPorts) -> int:
+    """Count new events in as few rows as they belong to, and return how many were written.
 
-    A crash between `record` and this loses the counts of a batch; nothing counts twice.
+    A crash between `record` and this loses the counts of a batch; nothing counts twice: the
+    addition is named after its events, and the store knows a repeated one.
     """
-    sums: dict[tuple[ServerId, int], Counter[str]] = defaultdict(Counter)
-    for each in recorded:
-        hour = int(each.event.at // _HOUR)
-        sums[each.event.key.server, hour].update(_names(each))
-    for (server, hour), counts in sums.items():
-        counters.add(server, hour, dict(counts))
+    new = list(recorded)
+    if not new:
+        return 0
+    sums = merged(_admitted(tally, ports.statistics) for tally in tallies(new))
+    written = ports.statistics.add(sums, _token(new))
+    for server in {tally.slot.server for tally in sums if _WATCHED & tally.counts.keys()}:
+        ports.watchlist.note(server, ports.clock.now())
+    return written
 
 
-def _names(recorded: Recorded) -> Iterable[str]:
-    """Yield the counters a new event adds one to; an open or click up to four."""
-    event, first = recorded.event, recorded.first
-    yield str(event.type)
-    if event.view is None:
-        return
-    if first.hit:
-        yield f"{event.type}_unique"
-    if is_person(event.view):
-        yield f"{event.type}_human"
-    if first.human:
-        yield f"{event.type}_human_unique"
+def _admitted(tally: Tally, statistics: Statistics) -> Tally:
+    """Count a value among the rest once its server has had as many as may have counts that day."""
+    slot = tally.slot
+    if slot.dimension not in OPEN_ENDED:
+        return tally
+    day = tally.hour // HOURS_A_DAY
+    if statistics.admit(slot.server, Dimension(slot.dimension), day, slot.value):
+        return tally
+    return replace(tally, slot=replace(slot, value=REST))
+
+
+def _token(new: Sequence[Recorded]) -> str:
+    ids = "\n".join(sorted(each.event.id for each in new))
+    return hashlib.sha256(ids.encode()).hexdigest()[:16]

@@ -35,7 +35,9 @@ from mailroom.domain.outcome import Outcome, Verdict
 from mailroom.domain.reply import SmtpReply
 from mailroom.domain.retry import RetryPolicy
 from mailroom.domain.settlement import Seen, settle
+from mailroom.domain.statistic import Slot
 from mailroom.domain.tracking_token import TrackingKey, click_token
+from mailroom.ports.statistics import Grain
 from mailroom.settings import load_settings
 
 pytestmark = pytest.mark.emulator
@@ -239,7 +241,8 @@ def test_a_verdict_becomes_history_and_a_signed_webhook_call(
     assert webhooks.record(cloud.batch("recorder"), None) == nothing_failed
     assert ledger.history(KEY) == [done.event]
     hour = int((ACCEPTED + 5) // 3600)
-    assert mail_webhooks.wiring.counters().total(SERVER, hour) == {"sent": 1}
+    whole = mail_webhooks.wiring.statistics().read(Slot(SERVER), Grain.HOUR, hour, hour)
+    assert whole.counts == {hour: {"sent": 1}}
 
     assert webhooks.fan_out(cloud.batch("fanout"), None) == nothing_failed
     assert webhooks.deliver(cloud.batch("webhooks"), None) == nothing_failed

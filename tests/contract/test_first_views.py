@@ -8,8 +8,8 @@ from mailroom.adapters.names import first_view_sk, mail_pk
 from mailroom.adapters.tables import FirstViewRow, WatchRow, bound, mail_tables
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
 from mailroom.domain.message import DeliveryKey, ServerId
+from mailroom.domain.statistic import FirstView
 from mailroom.fakes.notifying import MemoryFirstViews
-from mailroom.ports import FirstView
 
 KEY = DeliveryKey(ServerId("abcdefghij"), 7, 3)
 DAY = 86_400

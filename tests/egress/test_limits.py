@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from egress.sender.limits import Full, NoLimits, SharedLimits
 from mailroom.domain.message import Server, ServerId
-from mailroom.domain.send_limit import LimitAction, Limits, slice_size
+from mailroom.domain.send_limit import LimitAction, Limits, Notice, Told, slice_size
 from mailroom.errors import LimitUnavailableError
 from mailroom.fakes.limits import MemoryLimits
 
@@ -31,12 +31,12 @@ class Hosts:
     table: MemoryLimits = field(default_factory=MemoryLimits)
     now: float = START
     passed: list[float] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.processes = [
             SharedLimits(
-                self.table, now=lambda: self.now, notify=lambda _id, name: self.told.append(name)
+                self.table, now=lambda: self.now, notify=lambda _id, told: self.told.append(told)
             )
             for _ in range(self.count)
         ]
@@ -154,7 +154,7 @@ async def test_operators_hear_of_a_limit_once_an_hour(caplog: pytest.LogCaptureF
     hosts = Hosts(count=2)
     for number in range(15):
         await hosts.take(limited(10), process=number)
-    assert hosts.told == ["limit_approaching", "limit_exceeded"]
+    assert [told.notice for told in hosts.told] == [Notice.APPROACHING, Notice.EXCEEDED]
     lines = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert [line.message for line in lines] == [
         "send limit approaching",
@@ -163,8 +163,8 @@ async def test_operators_hear_of_a_limit_once_an_hour(caplog: pytest.LogCaptureF
     assert (vars(lines[0])["volume"], vars(lines[0])["limit"]) == (9, 10)
 
 
-async def test_a_counter_that_fails_stops_no_mail() -> None:
-    def broken(_server: ServerId, _name: str) -> None:
+async def test_a_notice_that_cannot_be_told_stops_no_mail() -> None:
+    def broken(_server: ServerId, _told: Told) -> None:
         raise OSError("down")
 
     limits = SharedLimits(MemoryLimits(), now=lambda: START, notify=broken)

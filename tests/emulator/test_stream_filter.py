@@ -10,11 +10,11 @@ import pytest
 from localstack.builds import runtime
 from localstack.resources import load_resources
 from localstack.state import wait_for
-from mailroom.adapters.names import delivery_sk, history_sk
+from mailroom.adapters.names import delivery_sk, history_sk, server_fact_sk
 from tests.support.emulator import ROOT, Emulator
 
 pytestmark = pytest.mark.emulator
-PATTERN = load_resources(ROOT).mappings["mail-publisher"].filter
+PATTERNS = load_resources(ROOT).mappings["mail-publisher"].filters
 TELL = """
 import json
 
@@ -59,7 +59,7 @@ class Mail:
             EventSourceArn=table["LatestStreamArn"],
             StartingPosition="TRIM_HORIZON",
             BatchSize=100,
-            FilterCriteria={"Filters": [{"Pattern": json.dumps(PATTERN)}]},
+            FilterCriteria={"Filters": [{"Pattern": json.dumps(p)} for p in PATTERNS]},
         )
 
     def put(self, sk: str, event: str = "") -> None:
@@ -87,17 +87,21 @@ def mail(emulator: Emulator, tmp_path: Path) -> Mail:
     return Mail(emulator, tmp_path)
 
 
-def test_only_deliveries_that_carry_an_event_reach_the_publisher(mail: Mail) -> None:
-    mail.put("s")
-    mail.put(delivery_sk(0))  # accepted: nothing happened yet
+def test_only_what_tells_something_reaches_the_publisher(mail: Mail) -> None:
+    mail.put("s")  # accepted
+    mail.put("s")  # written again, which says nothing new
+    mail.put(delivery_sk(0))  # nothing happened yet
     mail.put(history_sk(0, 1.0, "e1"), "recorded")
     mail.put(delivery_sk(1), "first")
     mail.put(delivery_sk(0), "second")
+    mail.put(server_fact_sk(1.0, "f1"))
     mail.delete(delivery_sk(1))
     mail.put(delivery_sk(2), "last")
     assert wait_for(lambda: any(event == "last" for _, _, event in mail.seen()), 60)
     assert mail.seen() == [
+        ["INSERT", "s", None],
         ["INSERT", delivery_sk(1), "first"],
         ["MODIFY", delivery_sk(0), "second"],
+        ["INSERT", server_fact_sk(1.0, "f1"), None],
         ["INSERT", delivery_sk(2), "last"],
     ]

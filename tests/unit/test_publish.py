@@ -4,14 +4,15 @@ import json
 
 import pytest
 from mail_webhooks import consumers
-from mail_webhooks.batch import read_event
+from mail_webhooks.batch import read_fact
 
-from mailroom.adapters.names import first_view_sk, history_sk
+from mailroom.adapters.names import first_view_sk, history_sk, server_fact_sk
 from mailroom.domain.event import AttemptFacts, Event, EventType, dump_event
 from mailroom.domain.message import DeliveryKey, ServerId
+from mailroom.domain.server_fact import ServerFact, dump_fact
 from mailroom.errors import HandOverError
-from mailroom.fakes.memory import MemoryFacts, MemoryLedger
-from mailroom.fakes.notifying import MemoryCounters, MemoryFirstViews
+from mailroom.fakes.memory import MemoryFacts
+from tests.support.recording import Recording
 
 SERVER = ServerId("abcdefghij")
 HOUR = 500_000
@@ -113,45 +114,75 @@ def test_a_topic_that_refuses_fails_the_invocation_so_that_the_shard_waits(capsy
 def test_events_are_read_raw_and_from_the_envelope_of_sns():
     event = event_of(3)
     envelope = {"Type": "Notification", "TopicArn": "t", "Message": raw(event)}
-    assert read_event(raw(event)) == read_event(json.dumps(envelope)) == event
+    assert read_fact(raw(event)) == read_fact(json.dumps(envelope)) == event
 
 
-def test_only_new_events_are_counted_with_one_update_an_hour(capsys):
-    ledger, counters = MemoryLedger(), MemoryCounters()
-    ledger.record(event_of(0))
+def test_an_acceptance_is_published_once_when_its_row_appears():
+    facts = MemoryFacts()
+    row = {"pk": {"S": f"{SERVER}#{7:013d}"}, "sk": {"S": "s"}, "at": {"N": "1760000000123"}}
+    inserted = change(1, new=row) | {"eventName": "INSERT"}
+    changed = change(2, new=row, old=row)
+    consumers.publish({"Records": [inserted, changed]}, facts)
+    key = DeliveryKey(SERVER, 7, 0)
+    assert facts.published == [Event(f"{key}/accepted", EventType.ACCEPTED, key, 1_760_000_000.123)]
+
+
+def test_a_fact_of_a_server_is_published_and_read_again():
+    facts = MemoryFacts()
+    fact = ServerFact("f1", "ServerBrakeWarned", SERVER, 5.0, {"reason": "r"})
+    row = {"pk": {"S": "p"}, "sk": {"S": server_fact_sk(5.0, "f1")}}
+    row["fact"] = {"S": json.dumps(dump_fact(fact))}
+    consumers.publish({"Records": [change(1, new=row) | {"eventName": "INSERT"}]}, facts)
+    assert facts.published == [fact]
+    assert read_fact(json.dumps(dump_fact(fact))) == fact
+
+
+def test_a_fact_of_a_schema_that_is_not_known_is_refused():
+    with pytest.raises(ValueError, match="schema 2"):
+        read_fact(json.dumps({"v": 2, "fact": "server"}))
+
+
+def test_only_new_events_are_counted_with_one_update_a_row(capsys):
+    recording = Recording()
+    recording.ledger.record(event_of(0))
     events = [event_of(0), event_of(1), event_of(2), event_of(1), event_of(3, EventType.DEFERRED)]
     batch = {"Records": [queue_message(str(n), raw(e)) for n, e in enumerate(events)]}
-    assert consumers.record(batch, ledger, MemoryFirstViews(), counters) == {
-        "batchItemFailures": []
-    }
-    assert counters.total(SERVER, HOUR) == {"sent": 2, "deferred": 1}
-    assert counters.updates == 1
-    assert ledger.history(event_of(2).key) == [event_of(2)]
+    assert consumers.record(batch, recording.ports) == {"batchItemFailures": []}
+    assert recording.hour(SERVER, HOUR) == {"sent": 2, "deferred": 1}
+    assert recording.statistics.updates == 2  # the hour and its day
+    assert recording.ledger.history(event_of(2).key) == [event_of(2)]
     (line,) = logged(capsys)
-    assert (line["records"], line["new"], line["failed"]) == (5, 3, 0)
+    assert (line["records"], line["new"], line["failed"], line["counted"]) == (5, 3, 0, 2)
 
 
 def test_one_bad_record_stays_in_the_queue_and_its_neighbours_do_not(capsys):
-    ledger, counters = MemoryLedger(), MemoryCounters()
+    recording = Recording()
     batch = {"Records": [queue_message("bad", "{}"), queue_message("good", raw(event_of(1)))]}
-    report = consumers.record(batch, ledger, MemoryFirstViews(), counters)
+    report = consumers.record(batch, recording.ports)
     assert report == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
-    assert counters.total(SERVER, HOUR) == {"sent": 1}
+    assert recording.hour(SERVER, HOUR) == {"sent": 1}
     assert "KeyError" in logged(capsys)[0]["problem"]
 
 
-class BrokenCounters(MemoryCounters):
-    def add(self, server, hour, counts):
-        raise ConnectionError("no table")
-
-
 def test_trouble_with_the_counters_repeats_no_event():
-    ledger = MemoryLedger()
-    report = consumers.record(
-        {"Records": [queue_message("1", raw(event_of(1)))]},
-        ledger,
-        MemoryFirstViews(),
-        BrokenCounters(),
-    )
+    recording = Recording()
+    recording.statistics.broken = True
+    report = consumers.record({"Records": [queue_message("1", raw(event_of(1)))]}, recording.ports)
     assert report == {"batchItemFailures": []}
-    assert ledger.history(event_of(1).key) == [event_of(1)]
+    assert recording.ledger.history(event_of(1).key) == [event_of(1)]
+
+
+def test_a_fact_of_a_server_is_no_history_of_a_message(capsys):
+    recording = Recording()
+    fact = json.dumps(dump_fact(ServerFact("f1", "SendLimitExceeded", SERVER, 5.0)))
+    report = consumers.record({"Records": [queue_message("1", fact)]}, recording.ports)
+    assert report == {"batchItemFailures": []}
+    assert logged(capsys)[0]["new"] == 0
+
+
+def test_without_the_messages_nothing_becomes_history():
+    recording = Recording()
+    recording.mailings.broken = True
+    with pytest.raises(ConnectionError):
+        consumers.record({"Records": [queue_message("1", raw(event_of(1)))]}, recording.ports)
+    assert recording.ledger.history(event_of(1).key) == []

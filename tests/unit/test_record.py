@@ -7,12 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mail_webhooks import consumers
 
-from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts, dump_event
-from mailroom.domain.message import DeliveryKey, ServerId
+from mailroom.domain.event import (
+    AttemptFacts,
+    Event,
+    EventType,
+    ViewFacts,
+    accepted,
+    dump_event,
+)
+from mailroom.domain.lifecycle import State
+from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission
+from mailroom.domain.outcome import BounceKind
+from mailroom.domain.provider import PROVIDERS, provider_of
+from mailroom.domain.statistic import MAX_VALUES, NAMES, REST, Dimension, Slot
 from mailroom.domain.visit import Verdict, is_person
 from mailroom.fakes.memory import MemoryLedger
-from mailroom.fakes.notifying import MemoryCounters, MemoryFirstViews
+from mailroom.fakes.notifying import MemoryFirstViews
+from mailroom.ports.statistics import Grain
 from mailroom.usecases.record import count, record
+from tests.support.recording import Recording
 
 SERVER = ServerId("abcdefghij")
 HOUR = 500_000
@@ -26,21 +39,22 @@ def hit(name, type_=EventType.OPENED, verdict=Verdict.PERSON, index=0):
     return Event(f"{key}/{type_}/{name}{verdict}", type_, key, HOUR * 3600.0, view=view)
 
 
-class Recorder:
-    def __init__(self):
-        self.ledger, self.views, self.counters = (
-            MemoryLedger(),
-            MemoryFirstViews(),
-            MemoryCounters(),
-        )
-
+class Recorder(Recording):
     def take(self, *events):
-        batch = [record(event, self.ledger, self.views) for event in events]
-        count([new for new in batch if new], self.counters)
+        mailings = self.mailings.of(events)
+        batch = [record(event, self.ports, mailings.get(event.id)) for event in events]
+        count([new for new in batch if new], self.ports)
 
     @property
     def totals(self):
-        return self.counters.total(SERVER, HOUR)
+        return self.hour(SERVER, HOUR)
+
+    def slot(self, dimension, value):
+        slot = Slot(SERVER, dimension, value)
+        rows = self.statistics.read(slot, Grain.HOUR, HOUR, HOUR).counts
+        day = self.statistics.read(slot, Grain.DAY, HOUR // 24, HOUR // 24).counts
+        assert list(rows.values()) == list(day.values())
+        return rows.get(HOUR, {})
 
 
 @pytest.fixture
@@ -66,7 +80,7 @@ def test_total_unique_and_human_are_counted_apart(recorder):
         "clicked_human": 1,
         "clicked_human_unique": 1,
     }
-    assert recorder.counters.updates == 1
+    assert recorder.statistics.updates == 2  # the hour and its day
 
 
 def test_an_attempt_is_counted_by_its_type_alone(recorder):
@@ -94,11 +108,11 @@ class TornLedger(MemoryLedger):
 
     torn = True
 
-    def record(self, event):
+    def record(self, event, **more):
         if self.torn:
             self.torn = False
             raise ConnectionError("no table")
-        return super().record(event)
+        return super().record(event, **more)
 
 
 def test_a_failure_between_first_view_and_history_loses_no_unique(recorder):
@@ -117,14 +131,16 @@ class BrokenViews(MemoryFirstViews):
 
 
 def test_without_first_views_the_event_stays_in_the_queue():
-    ledger, counters = MemoryLedger(), MemoryCounters()
+    recorder = Recorder()
+    recorder.views = BrokenViews()
     body = json.dumps(dump_event(hit(1)))
     batch = {"Records": [{"messageId": "m", "body": body}]}
-    report = consumers.record(batch, ledger, BrokenViews(), counters)
+    report = consumers.record(batch, recorder.ports)
     assert report == {"batchItemFailures": [{"itemIdentifier": "m"}]}
-    assert ledger.history(hit(1).key) == []
-    consumers.record(batch, ledger, MemoryFirstViews(), counters)
-    assert counters.total(SERVER, HOUR)["opened_unique"] == 1
+    assert recorder.ledger.history(hit(1).key) == []
+    recorder.views = MemoryFirstViews()
+    consumers.record(batch, recorder.ports)
+    assert recorder.totals["opened_unique"] == 1
 
 
 hits = st.builds(
@@ -152,3 +168,131 @@ def test_counts_are_what_the_history_says(events):
             f"{type_}_human_unique": len({event.key for event in human}),
         }
         assert {name: recorder.totals.get(name, 0) for name in expected} == expected
+
+
+RECIPIENTS = ("a@gmail.com", "b@GoogleMail.com", "c@own.test")
+
+
+def submission(number=7, **more):
+    values = {
+        "server": SERVER,
+        "number": number,
+        "accepted_at": HOUR * 3600.0,
+        "expires_at": HOUR * 3600.0 + 9,
+        "mail_from": "a@demo.test",
+        "from_address": "a@demo.test",
+        "sign_domain": "demo.test",
+        "subject": "",
+        "message_id": None,
+        "tag": "welcome",
+        "size": 1,
+        "recipients": len(RECIPIENTS),
+        "source": "api",
+        "bounce": False,
+        "body": BodyRef(),
+    }
+    return Submission(**values | more)
+
+
+def accept(recorder, number=7, recipients=RECIPIENTS, **more):
+    made = submission(number, recipients=len(recipients), **more)
+    recorder.ledger.reserve(
+        [
+            Delivery(made.key(i), rcpt, State.QUEUED, made.accepted_at, made.expires_at)
+            for i, rcpt in enumerate(recipients)
+        ]
+    )
+    recorder.ledger.commit(made)
+    return accepted(made.key(0), made.accepted_at)
+
+
+def attempt(type_, index=0, number=7, **facts):
+    key = DeliveryKey(SERVER, number, index)
+    return Event(f"{key}/1/{type_}", type_, key, HOUR * 3600.0, AttemptFacts(1, "said", **facts))
+
+
+def test_an_acceptance_counts_each_recipient_with_its_provider(recorder):
+    event = accept(recorder)
+    recorder.take(event)
+    recorder.take(event)
+    whole = {"accepted": 3, "submissions": 1}
+    assert recorder.totals == whole
+    assert recorder.slot(Dimension.DOMAIN, "demo.test") == whole
+    assert recorder.slot(Dimension.TAG, "welcome") == whole
+    assert recorder.slot(Dimension.STREAM, "transactional") == whole
+    assert recorder.slot(Dimension.PROVIDER, "gmail") == {"accepted": 2, "submissions": 1}
+    assert recorder.slot(Dimension.PROVIDER, "other") == {"accepted": 1, "submissions": 1}
+
+
+def test_bounces_are_counted_by_class_and_watched(recorder):
+    recorder.take(
+        accept(recorder),
+        attempt(EventType.BOUNCED, 0, bounce="hard", final=True),
+        attempt(EventType.BOUNCED, 1, bounce="block", final=True),
+        attempt(EventType.UNCERTAIN, 2, final=True),
+    )
+    assert recorder.totals == {
+        "accepted": 3, "submissions": 1, "bounced": 2, "bounced_hard": 1, "bounced_block": 1,
+        "uncertain": 1, "uncertain_final": 1,
+    }  # fmt: skip
+    assert recorder.slot(Dimension.PROVIDER, "gmail")["bounced"] == 2
+    now = recorder.clock.now()
+    assert recorder.watchlist.noted(now, now) == {SERVER}
+
+
+def test_a_server_that_only_sends_is_not_watched(recorder):
+    recorder.take(accept(recorder), attempt(EventType.SENT, final=True))
+    assert recorder.watchlist.lists == {}
+
+
+def test_a_message_counts_for_each_of_its_tags_once(recorder):
+    recorder.take(accept(recorder, tag="a", tags=("a", "b")))
+    assert recorder.slot(Dimension.TAG, "a") == recorder.slot(Dimension.TAG, "b") != {}
+
+
+def test_an_event_of_a_message_that_is_gone_counts_for_its_server(recorder):
+    recorder.take(hit(1))
+    assert recorder.totals["opened"] == 1
+    assert recorder.slot(Dimension.PROVIDER, "other") == {}
+
+
+def test_a_flood_of_tags_ends_in_one_row(recorder):
+    for number in range(MAX_VALUES + 20):
+        recorder.take(accept(recorder, number, tag=f"t{number}"))
+    assert recorder.slot(Dimension.TAG, "t0")["submissions"] == 1
+    assert recorder.slot(Dimension.TAG, f"t{MAX_VALUES}") == {}
+    assert recorder.slot(Dimension.TAG, REST)["submissions"] == 20
+    assert recorder.totals["submissions"] == MAX_VALUES + 20
+
+
+def test_a_batch_of_one_sender_takes_few_rows(recorder):
+    events = [accept(recorder, number, ["x@gmail.com"]) for number in range(50)]
+    sent = [attempt(EventType.SENT, number=number, final=True) for number in range(50)]
+    recorder.take(*events, *sent)
+    # Server, domain, tag, stream and one provider: an hour and a day of each, for 50 messages.
+    assert recorder.statistics.updates == 10
+
+
+def test_every_counter_has_a_name_that_readers_know():
+    types = {str(type_) for type_ in EventType}
+    assert types <= set(NAMES)
+    assert {f"bounced_{kind}" for kind in BounceKind} <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("address", "provider"),
+    [
+        ("a@gmail.com", "gmail"),
+        ("a@HOTMAIL.co.uk", "microsoft"),
+        ("a@live.se", "microsoft"),
+        ("a@yahoo.com.br", "yahoo"),
+        ("a@yahoo.co.jp", "yahoo-japan"),
+        ("me.com.", "apple"),
+        ('"a@gmail.com"@own.test', "other"),
+        ("a@sub.gmail.com", "other"),
+        ("", "other"),
+    ],
+)
+def test_a_domain_is_its_providers(address, provider):
+    assert provider_of(address) == provider
+    assert provider in PROVIDERS

@@ -2,9 +2,11 @@
 
 from mail_api.postal_envelope import Json
 from mail_api.wiring import Api
-from mailroom.domain.event import Event
+from mailroom.domain.event import Event, EventType
 from mailroom.domain.message import DeliveryKey, Submission
 from mailroom.domain.token import message_token
+
+_ACCEPTED = EventType.ACCEPTED  # in the history of the first recipient alone; shown for each
 
 
 def message_record(api: Api, key: DeliveryKey, submission: Submission) -> Json | None:
@@ -32,7 +34,7 @@ def message_record(api: Api, key: DeliveryKey, submission: Submission) -> Json |
         "expires_at": delivery.expires_at,
         "attempts": delivery.attempts,
         "uncertain": delivery.uncertain,
-        "events": [accepted, *map(_event, ledger.history(key))],
+        "events": [accepted, *(_event(e) for e in ledger.history(key) if e.type is not _ACCEPTED)],
     }
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from mailroom.domain.event import Event, load_event
+from mailroom.domain.server_fact import Fact, load_fact
 
 T = TypeVar("T")
 _MAX_TEXT = 1_000
@@ -70,15 +70,15 @@ def run_batch(
     return batch
 
 
-def read_event(body: str) -> Event:
-    """Read an event from a queue message: raw, or in the envelope of SNS.
+def read_fact(body: str) -> Fact:
+    """Read a fact from a queue message: raw, or in the envelope of SNS.
 
     Raises ValueError, KeyError or TypeError for anything else.
     """
     stored = json.loads(body)
     if stored.get("Type") == "Notification":
         stored = json.loads(stored["Message"])
-    return load_event(stored)
+    return load_fact(stored)
 
 
 def _drain(results: Iterable[None]) -> None:

@@ -1,19 +1,22 @@
 """The four steps as batches: parse, call the use case, report what failed."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from mail_webhooks.batch import read_event, run_batch
+from mail_webhooks.batch import read_fact, run_batch
 from mail_webhooks.stream import read_stream
 from mailroom.adapters.log_line import log_line
 from mailroom.adapters.notification_text import load_notification
-from mailroom.ports import Counters, Facts, FirstViews, Ledger, Notifications
+from mailroom.domain.event import Event
+from mailroom.domain.statistic import Recorded
+from mailroom.ports import Facts, Notifications
 from mailroom.usecases.fan_out import FanOutPorts
 from mailroom.usecases.fan_out import fan_out as calls_for
 from mailroom.usecases.notify import NotifyPorts, Told, notify
 from mailroom.usecases.publish import publish as publish_changes
-from mailroom.usecases.record import Recorded, count
+from mailroom.usecases.record import RecordPorts, count
 from mailroom.usecases.record import record as record_event
 
 Report = dict[str, Any]
@@ -34,30 +37,45 @@ def publish(event: Mapping[str, Any], facts: Facts) -> Report:
     return {"batchItemFailures": []}
 
 
-def record(
-    event: Mapping[str, Any], ledger: Ledger, views: FirstViews, counters: Counters
-) -> Report:
+def record(event: Mapping[str, Any], ports: RecordPorts) -> Report:
     """Keep a batch of events as history and count the new ones.
 
-    Counters are approximate: a failure to count is logged and repeats nothing.
+    What their messages are is asked first and at once, because without it nothing may become
+    history: it would never be counted. Counters are approximate: a failure to count is logged and
+    repeats nothing.
     """
+    mailings = ports.mailings.of(_events(event["Records"]))
 
     def keep(body: str) -> Recorded | None:
-        return record_event(read_event(body), ledger, views)
+        fact = read_fact(body)
+        if not isinstance(fact, Event):
+            return None  # a server's facts are history where they were written
+        return record_event(fact, ports, mailings.get(fact.id))
 
     with log_line("record") as line:
         batch = run_batch(event, keep)
         new = [fact for fact in batch.done if fact is not None]
         with batch.guard():
-            count(new, counters)
+            line["counted"] = count(new, ports)
         line |= batch.facts() | {"new": len(new)}
     return batch.report()
 
 
+def _events(records: Iterable[Mapping[str, Any]]) -> list[Event]:
+    """Return the events that can be read; `run_batch` says which cannot."""
+    found = []
+    for record in records:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            fact = read_fact(record["body"])
+            if isinstance(fact, Event):
+                found.append(fact)
+    return found
+
+
 def fan_out(event: Mapping[str, Any], ports: FanOutPorts, notifications: Notifications) -> Report:
-    """Queue the webhook calls of a batch of events."""
+    """Queue the webhook calls of a batch of facts."""
     with log_line("fan_out") as line:
-        batch = run_batch(event, lambda body: calls_for(read_event(body), ports))
+        batch = run_batch(event, lambda body: calls_for(read_fact(body), ports))
         calls = [call for found in batch.done for call in found]
         if calls:
             # One send for the whole batch: which call was refused is not worth ten requests.

@@ -12,10 +12,12 @@ from mailroom.settings import Settings, load_settings
 if TYPE_CHECKING:
     from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.dynamo_ledger import DynamoLedger
+    from mailroom.adapters.dynamo_statistics import DynamoStatistics
     from mailroom.adapters.xray import Tracing
-    from mailroom.ports import Counters, Facts, FirstViews, Notifications
+    from mailroom.ports import Facts, Notifications
     from mailroom.usecases.fan_out import FanOutPorts
     from mailroom.usecases.notify import NotifyPorts
+    from mailroom.usecases.record import RecordPorts
 
 
 @cache
@@ -47,23 +49,34 @@ def ledger() -> "DynamoLedger":
 
 
 @cache
-def first_views() -> "FirstViews":
-    """Return the first opens and clicks."""
-    from mailroom.adapters.dynamo_views import DynamoFirstViews
-    from mailroom.adapters.tables import FirstViewRow, bound
+def statistics() -> "DynamoStatistics":
+    """Return the live statistics."""
+    from mailroom.adapters.dynamo_statistics import DynamoStatistics
+    from mailroom.adapters.tables import CounterNamesRow, CounterRow, bound
 
-    return DynamoFirstViews(bound(FirstViewRow, _settings().resource("table", "mail")))
+    name = _settings().resource("table", "counters")
+    return DynamoStatistics(bound(CounterRow, name), bound(CounterNamesRow, name))
 
 
 @cache
-def counters() -> "Counters":
-    """Return the live statistics."""
-    from mailroom.adapters.dynamo_counters import DynamoCounters
-    from mailroom.adapters.system import SystemChance
-    from mailroom.adapters.tables import CounterRow, bound
+def record_ports() -> "RecordPorts":
+    """Return what `record` needs."""
+    from mailroom.adapters.dynamo_mailings import DynamoMailings
+    from mailroom.adapters.dynamo_statistics import DynamoWatchlist
+    from mailroom.adapters.dynamo_views import DynamoFirstViews
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import FirstViewRow, MailingRow, WatchedServerRow, bound
+    from mailroom.usecases.record import RecordPorts
 
-    return DynamoCounters(
-        bound(CounterRow, _settings().resource("table", "counters")), SystemChance()
+    settings = _settings()
+    mail = settings.resource("table", "mail")
+    return RecordPorts(
+        ledger=ledger(),
+        views=DynamoFirstViews(bound(FirstViewRow, mail)),
+        mailings=DynamoMailings(bound(MailingRow, mail)),
+        statistics=statistics(),
+        watchlist=DynamoWatchlist(bound(WatchedServerRow, settings.resource("table", "counters"))),
+        clock=SystemClock(),
     )
 
 
