@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from chalice.app import Chalice
+from mail_api.door import door, lazy_desk
 from mail_api.routes import create_app
 from mail_api.wiring import Api, from_environment
 
@@ -41,9 +43,17 @@ def setting_of(api: Api, host: ApiHost, spans: Tracing) -> Setting:
     check_descriptors(host.connections, "MAILROOM_HOSTAPI_CONNECTIONS")
     limits = http_limits(host, body=api.max_body, message=api.ports.max_message_size)
 
+    def the_api() -> Api:
+        return api
+
+    desk = lazy_desk(the_api)  # of all threads: it keeps nothing of a request
+
     def make_handler() -> Handler:
-        served = http_api(create_app(lambda: api), max_body=api.max_body)
-        return followed(served, "mailroom-hostapi", lambda: spans)
+        def serving(app: Chalice) -> Handler:
+            return http_api(app, max_body=api.max_body)
+
+        whole = door(create_app(the_api), the_api, desk, serving)
+        return followed(whole, "mailroom-hostapi", lambda: spans)
 
     return Setting(
         limits=limits,

@@ -13,11 +13,12 @@ FROM_DOMAIN = "demo.mailroom.test"
 RECIPIENT_DOMAIN = "sim.test"
 RETURN_PATH_DOMAIN = f"rp.{PLATFORM_DOMAIN}"
 SMTP_HOSTNAME = f"smtp.{PLATFORM_DOMAIN}"
+LARGE_API_HOSTNAME = f"api-large.{PLATFORM_DOMAIN}"
 EHLO_NAME = f"out.{PLATFORM_DOMAIN}"
 REGION = "us-east-1"
 PREFIX = "mailroom"
 DELAY_DIVISOR = 60.0  # a retry that waits a minute on AWS waits a second here
-MAX_MESSAGE_MB = 14
+MAX_MESSAGE_MB = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Ports:
     mx: int = 2500
     submission_tls: int = 2465
     xray: int = 2010  # UDP; nobody listens unless you start a daemon there
+    api_large: int = 8443
 
     def uses(self) -> Iterator[tuple[str, int]]:
         """Yield each port with what needs it."""
@@ -62,6 +64,11 @@ class StackConfig:
     def api_url(self) -> str:
         """The platform's HTTP API."""
         return f"http://{LOOPBACK}:{self.ports.api}"
+
+    @property
+    def api_large_url(self) -> str:
+        """The same API on the host, for large bodies; its certificate is the local authority's."""
+        return f"https://{LOOPBACK}:{self.ports.api_large}"
 
     @property
     def tracking_url(self) -> str:

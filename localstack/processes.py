@@ -1,5 +1,6 @@
 """The processes of a local stack: what each is called, started with, and ready by."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from localstack.ports import speaks_ipv6
 from localstack.resources import Resources
 
 EMULATOR = "emulator"
+HOSTAPI = "hostapi"  # the host process that is no part of `egress`
 PROXY = "MAILROOM_ENDPOINT_PROXY"  # see `_detour`
 VERIFY = "MAILROOM_SIMULATOR_VERIFY"  # when the simulator verifies DKIM: "receipt" or "view"
 
@@ -48,6 +50,7 @@ def common_variables(config: StackConfig) -> dict[str, str]:
         "MAILROOM_SMTP_HOSTNAME": SMTP_HOSTNAME,
         "MAILROOM_WEB_HOSTNAME": PLATFORM_DOMAIN,
         "MAILROOM_MAX_MESSAGE_MB": str(MAX_MESSAGE_MB),
+        "MAILROOM_LARGE_API_URL": config.api_large_url,
         "MAILROOM_ENDPOINT_NETWORKS": "127.0.0.0/8",
         "MAILROOM_WEBHOOK_RETRY_HOURS": "24",
         "MAILROOM_WEBHOOK_TIMEOUT": "10",
@@ -156,7 +159,7 @@ def host_process(
     resources: Resources,
     addresses: Mapping[str, str],
 ) -> Program:
-    """Return one of the egress host's processes, `sender` or `submission`."""
+    """Return one of the host's processes: `sender`, `submission` or `hostapi`."""
     own = environment(resources.hosts[role], addresses, common_variables(config))
     variables = {
         **_base(config, inherited),
@@ -178,8 +181,21 @@ def host_process(
         "MAILROOM_EHLO_NAME": EHLO_NAME,
         "MAILROOM_READY_FILE": str(_ready(config, role)),
     }
-    command = (sys.executable, "-m", "egress", role)
+    module: tuple[str, ...] = ("egress", role)
+    if role == HOSTAPI:
+        module, variables = (HOSTAPI,), variables | _for_the_api(config)
+    command = (sys.executable, "-m", *module)
     return Program(role, command, variables, _ready(config, role), grace=20.0)
+
+
+def _for_the_api(config: StackConfig) -> dict[str, str]:
+    return {
+        "PYTHONPATH": f"{config.root}{os.pathsep}{config.root / 'functions' / 'api'}",
+        "MAILROOM_HOSTAPI_PORTS": str(config.ports.api_large),
+        "MAILROOM_HOSTAPI_SPOOL_DIR": str(config.path("tmp")),
+        "MAILROOM_TLS_CERT": str(config.path("certificates", "api-large.pem")),
+        "MAILROOM_TLS_KEY": str(config.path("certificates", "api-large.key")),
+    }
 
 
 def after_provisioning(

@@ -7,6 +7,7 @@ mistake is a sentence that names the place and never a half-made stack.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,7 @@ def parse_resources(text: str) -> Resources:
     if not isinstance(raw, dict) or raw.pop("version", None) != 1:
         raise ResourcesError("version 1 is needed")
     subscriptions = raw.pop("subscriptions", [])
+    like = partial(_host, raw.get("functions", {}))
     resources = Resources(
         tables=_group(raw, "tables", _table),
         buckets=_group(raw, "buckets", _bucket),
@@ -196,7 +198,7 @@ def parse_resources(text: str) -> Resources:
         mappings=_group(raw, "mappings", _mapping),
         schedules=_group(raw, "schedules", lambda entry: Schedule(**entry)),
         apis=_group(raw, "apis", lambda entry: Api(**entry)),
-        hosts=_group(raw, "hosts", lambda entry: _accesses(entry["access"])),
+        hosts=_group(raw, "hosts", like),
     )
     if raw:
         raise ResourcesError(f"unknown section {sorted(raw)[0]!r}")
@@ -238,6 +240,12 @@ def _bucket(entry: dict[str, Any]) -> Bucket:
 
 def _function(entry: dict[str, Any]) -> Function:
     return Function(access=_accesses(entry.pop("access")), **entry)
+
+
+def _host(functions: Mapping[str, Any], entry: dict[str, Any]) -> tuple[Access, ...]:
+    """Read a host process: what it has access to, or the function that it is `like`."""
+    given = functions[entry["like"]] if "like" in entry else entry
+    return _accesses(given["access"])
 
 
 def _mapping(entry: dict[str, Any]) -> EventSource:

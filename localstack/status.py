@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from localstack.config import FROM_DOMAIN, LOOPBACK, RECIPIENT_DOMAIN, StackConfig
+from localstack.config import (
+    FROM_DOMAIN,
+    LOOPBACK,
+    MAX_MESSAGE_MB,
+    RECIPIENT_DOMAIN,
+    StackConfig,
+)
 from localstack.supervisor import Child
 from localstack.tenant import SMTP_USER, public_pem
 
@@ -18,6 +24,7 @@ def describe(config: StackConfig, kept: Mapping[str, Any], children: Mapping[str
     platform = kept.get("platform", {})
     return {
         "api_url": config.api_url,
+        "api_large_url": config.api_large_url,
         "tracking_url": config.tracking_url,
         "simulator_url": config.simulator_url,
         "smtp": {
@@ -30,6 +37,7 @@ def describe(config: StackConfig, kept: Mapping[str, Any], children: Mapping[str
             "password": kept.get("smtp_password"),
             "ca_file": str(config.path("certificates", "ca.pem")),
         },
+        "ca_file": str(config.path("certificates", "ca.pem")),
         "api_key": kept.get("api_key"),
         "from_domain": FROM_DOMAIN,
         "recipient_domain": RECIPIENT_DOMAIN,
@@ -51,6 +59,8 @@ def summary(status: Status) -> str:
     """Say in a few lines what runs."""
     lines = [
         f"API          {status['api_url']}    key {status['api_key']}",
+        f"API, large   {status['api_large_url']}    messages up to {MAX_MESSAGE_MB} MB",
+        f"  trust      {status['ca_file']}",
         f"SMTP         {_smtp_line(status)}",
         f"Mailboxes    {status['simulator_url']}    anything@{status['recipient_domain']}",
         f"Tracking     {status['tracking_url']}",

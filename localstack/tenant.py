@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from localstack.certificates import ensure_authority, issue
 from localstack.config import (
     FROM_DOMAIN,
+    LARGE_API_HOSTNAME,
     LOOPBACK,
     PLATFORM_DOMAIN,
     RETURN_PATH_DOMAIN,
@@ -72,6 +73,7 @@ def write_local_files(config: StackConfig, kept: Secrets) -> None:
     certificates = config.path("certificates")
     ensure_authority(certificates)
     issue(certificates, "submission", ["localhost", LOOPBACK, SMTP_HOSTNAME])
+    issue(certificates, "api-large", ["localhost", LOOPBACK, LARGE_API_HOSTNAME])
 
 
 def public_pem(key: str) -> str:
@@ -112,6 +114,7 @@ def _platform_records() -> list[Record]:
         [f"{RETURN_PATH_DOMAIN}.", "MX", f"10 {SMTP_HOSTNAME}."],
         [f"{RETURN_PATH_DOMAIN}.", "TXT", f"v=spf1 include:spf.{PLATFORM_DOMAIN} ~all"],
         [f"{SMTP_HOSTNAME}.", "A", LOOPBACK],
+        [f"{LARGE_API_HOSTNAME}.", "A", LOOPBACK],
         [f"track.{PLATFORM_DOMAIN}.", "A", LOOPBACK],
     ]
 

@@ -45,7 +45,7 @@ IMPORTERS = {
         "localstack",
         "bench",
     ],
-    "chalice": ["functions", "mailroom/adapters/chalice_http.py"],
+    "chalice": ["functions", "hostapi/wiring.py", "mailroom/adapters/chalice_http.py"],
     "cryptography": [
         "egress/signer.py",
         "mailroom/adapters/dkim_keys.py",

@@ -9,7 +9,7 @@ MEGABYTE = 1024 * 1024
 class Limits:
     """Limits of the submission server. Sizes are octets, times seconds; lines include CRLF."""
 
-    message_size: int = 14 * MEGABYTE  # Postal's default
+    message_size: int = 25 * MEGABYTE
     recipients: int = 150
     command_line: int = 512  # RFC 5321 section 4.5.3.1.4
     # Grown by SIZE, 8BITMIME, AUTH, SMTPUTF8, RET and ENVID (RFC 1870, 6152, 4954, 6531, 3461).

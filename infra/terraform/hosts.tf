@@ -11,6 +11,11 @@ resource "aws_iam_policy" "host" {
         Action   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
         Resource = "*"
       }],
+      [for arn in compact([lookup(var.host_certificate_arns, each.key, "")]) : {
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = arn
+      }],
       [for statement in local.access_statements[each.key] : {
         Effect   = "Allow"
         Action   = statement.actions
@@ -18,4 +23,23 @@ resource "aws_iam_policy" "host" {
       }],
     )
   })
+}
+
+# One security group for each process that listens; a host has those of the processes it runs.
+resource "aws_security_group" "host" {
+  for_each    = var.host_vpc_id == "" ? {} : { for name, ports in var.host_ports : name => ports if length(ports) > 0 }
+  name        = "${var.prefix}-${each.key}"
+  description = "Clients of ${each.key}"
+  vpc_id      = var.host_vpc_id
+
+  dynamic "ingress" {
+    for_each = each.value
+    content {
+      description = "Clients"
+      protocol    = "tcp"
+      from_port   = ingress.value
+      to_port     = ingress.value
+      cidr_blocks = var.host_clients
+    }
+  }
 }

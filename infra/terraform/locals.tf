@@ -60,6 +60,7 @@ locals {
     MAILROOM_SMTP_HOSTNAME      = var.smtp_hostname
     MAILROOM_WEB_HOSTNAME       = var.web_hostname
     MAILROOM_MAX_MESSAGE_MB     = tostring(var.max_message_mb)
+    MAILROOM_LARGE_API_URL      = var.large_api_url
     MAILROOM_ENDPOINT_NETWORKS  = var.endpoint_networks
 
     MAILROOM_WEBHOOK_RETRY_HOURS = tostring(var.webhook_retry_hours)
@@ -81,7 +82,8 @@ locals {
   # One statement for each resource, one more for each index that an action names.
   access_statements = {
     for name, process in merge(local.resources.functions, local.resources.hosts) : name => flatten([
-      for place, actions in process.access : concat(
+      # A host process may be `like` a function.
+      for place, actions in try(local.resources.functions[process.like].access, process.access) : concat(
         length([for action in actions : action if !strcontains(action, ":")]) == 0 ? [] : [{
           actions = [
             for action in actions : "${local.services[split(":", place)[0]]}:${action}"

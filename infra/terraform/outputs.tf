@@ -17,3 +17,8 @@ output "host_policies" {
   description = "ARN of the IAM policy of each process of a host."
   value       = { for name, policy in aws_iam_policy.host : name => policy.arn }
 }
+
+output "host_security_groups" {
+  description = "Id of the security group of each process of a host that listens."
+  value       = { for name, group in aws_security_group.host : name => group.id }
+}

@@ -66,9 +66,47 @@ variable "web_hostname" {
 }
 
 variable "max_message_mb" {
-  description = "Largest message accepted, in megabytes."
+  description = "Largest message accepted, in megabytes. Lambda takes about 4 of them, hosts all."
   type        = number
-  default     = 14
+  default     = 25
+
+  validation {
+    condition     = var.max_message_mb > 0 && var.max_message_mb <= 50
+    error_message = "More than 0, at most 50."
+  }
+}
+
+variable "large_api_url" {
+  description = "Base URL of the API on the hosts, for bodies that Lambda does not take; empty if none serves it."
+  type        = string
+  default     = ""
+}
+
+variable "host_ports" {
+  description = "TCP ports of each process of a host that are open to clients."
+  type        = map(list(number))
+  default = {
+    submission = [587, 465, 2525]
+    hostapi    = [443]
+  }
+}
+
+variable "host_clients" {
+  description = "Networks that may connect to those ports."
+  type        = list(string)
+  default     = ["0.0.0.0/0"]
+}
+
+variable "host_vpc_id" {
+  description = "VPC of the hosts. Empty makes no security groups."
+  type        = string
+  default     = ""
+}
+
+variable "host_certificate_arns" {
+  description = "Secrets Manager ARNs of the TLS certificate and key that a process of a host may read."
+  type        = map(string)
+  default     = {}
 }
 
 variable "webhook_retry_hours" {

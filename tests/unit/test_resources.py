@@ -47,6 +47,7 @@ def edited(**sections: Any) -> str:
         ),
         (edited(hosts={"sender": {"access": {"disk:c": ["Format"]}}}), "no such kind"),
         (edited(hosts={"api": {"access": {}}}), "hosts.api: a function has the same name"),
+        (edited(hosts={"large": {"like": "nobody"}}), "hosts.large: 'nobody'"),
     ],
 )
 def test_a_mistake_is_a_sentence_that_names_the_place(text: str, words: str) -> None:
@@ -91,6 +92,10 @@ def test_objects_are_allowed_below_the_bucket_and_keys_by_their_arn() -> None:
 )
 def test_a_consumer_may_read_its_source(function: str, action: str) -> None:
     assert any(entry.endswith(f":{action}") for s in statements(function) for entry in s["Action"])
+
+
+def test_the_host_that_serves_the_api_may_do_what_the_function_may_and_no_more() -> None:
+    assert RESOURCES.hosts["hostapi"] == RESOURCES.functions["api"].access
 
 
 def every_policy() -> Iterator[list[dict[str, Any]]]:
