@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from mailroom.adapters.dynamo_ledger import read_delivery, read_submission
+from mailroom.adapters.mail_rows import read_delivery, read_submission
 from mailroom.adapters.names import SUBMISSION, delivery_sk, mail_pk, read_delivery_key
 from mailroom.adapters.tables import MailTables
 from mailroom.domain.event import Event, load_event

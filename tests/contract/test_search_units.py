@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mailroom.adapters.dynamo_ledger import DynamoLedger
 from mailroom.adapters.dynamo_search import DynamoSearch
-from mailroom.adapters.tables import WatchRow, bound, mail_tables
+from mailroom.adapters.tables import mail_tables
 from mailroom.domain.search_keys import DAY_SECONDS
 from mailroom.fakes.memory import MemoryLedger
 from mailroom.fakes.search import MemorySearch
@@ -68,11 +67,10 @@ def same_costs(fill: Fill, search: Search, few: int, many: int) -> dict[str, flo
 @pytest.mark.emulator
 def test_a_search_among_50_000_deliveries_costs_what_it_costs_among_1_000(cloud):
     tables = mail_tables(cloud.settings)
-    ledger = DynamoLedger(tables, bound(WatchRow, cloud.settings.resource("table", "due")))
     dynamodb = Counting(cloud.client("dynamodb"))
 
     def fill(first: int, submissions: int, seconds: float) -> None:
-        fill_table(ledger, cloud.client("dynamodb"), first, submissions, seconds)
+        fill_table(tables, cloud.client("dynamodb"), first, submissions, seconds)
 
     cheap = same_costs(fill, DynamoSearch(tables, dynamodb), 1_000, 50_000)
     # Half a unit for ten entries of an index, half a unit for each row: ten deliveries, and the

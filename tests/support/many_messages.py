@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mailroom.adapters.dynamo_ledger import DynamoLedger
+from mailroom.adapters.mail_rows import delivery_row, submission_row
+from mailroom.adapters.tables import MailTables
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission
+from mailroom.domain.message import (
+    METADATA_DAYS,
+    BodyRef,
+    Delivery,
+    DeliveryKey,
+    ServerId,
+    Submission,
+)
 from mailroom.fakes.memory import MemoryLedger
 
 SERVER = ServerId("abcdefghij")
@@ -64,13 +72,16 @@ def fill_memory(ledger: MemoryLedger, first: int, submissions: int, seconds: flo
 
 
 def fill_table(
-    ledger: DynamoLedger, dynamodb: Any, first: int, submissions: int, seconds: float
+    tables: MailTables, dynamodb: Any, first: int, submissions: int, seconds: float
 ) -> None:
     """Store the rows as the ledger makes them, 25 a call."""
     rows = (
         row
         for submission, deliveries in campaign(first, submissions, seconds)
-        for row in [*map(ledger._row, deliveries), ledger._submission_row(submission)]
+        for row in [
+            *(delivery_row(tables.delivery, delivery, METADATA_DAYS) for delivery in deliveries),
+            submission_row(tables.submission, submission),
+        ]
     )
     batch: list[Any] = []
     for row in rows:
