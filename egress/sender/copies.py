@@ -138,7 +138,7 @@ class Copier:
             host=tenant.return_path_domain,
             resent_sender=path if tenant.server.resent_sender else "",
         )
-        signed = self._signer.sign(rendered.raw, tenant.signing_key)
+        signed = self._signer.sign(rendered.raw, tenant.signing_key, *tenant.more_keys)
         return Copy(path, signed, rendered.untracked_long, utf8=submission.utf8)
 
     async def _submission(self, delivery: Delivery) -> Submission:

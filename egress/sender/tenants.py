@@ -25,12 +25,13 @@ T = TypeVar("T")
 class Tenant:
     """What a submission's copies are rendered and signed with.
 
-    `signing_key` is None when the domain is not verified any more.
+    `signing_key` is None when the domain is not verified any more. `more_keys` sign as well.
     """
 
     server: Server
     signing_key: SigningKey | None
     return_path_domain: str
+    more_keys: tuple[SigningKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,18 @@ class Tenants:
         domain = self._directory.sending_domain(server, submission.sign_domain)
         if domain is None:
             return Tenant(server, None, self._platform_return_path)
-        private_key = self._keyring.unwrap(domain.wrapped_key, domain.owner)
+        keys = [
+            SigningKey(domain.name, selector, self._keyring.unwrap(wrapped, domain.owner))
+            for selector, wrapped in [
+                (domain.selector, domain.wrapped_key),
+                *((key.selector, key.wrapped_key) for key in domain.more_keys),
+            ]
+        ]
         return Tenant(
             server,
-            SigningKey(domain.name, domain.selector, private_key),
-            f"psrp.{domain.name}" if domain.return_path_ok else self._platform_return_path,
+            keys[0],
+            domain.return_path if domain.return_path_ok else self._platform_return_path,
+            tuple(keys[1:]),
         )
 
     def _read_keys(self) -> PlatformKeys:

@@ -7,6 +7,7 @@ from pynamodb.exceptions import PutError
 
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow
+from mailroom.domain.dns.spelling import domain_pk
 from mailroom.domain.message import Credential, Server, Webhook
 from mailroom.domain.tenancy.spelling import (
     credential_pk,
@@ -86,7 +87,7 @@ class DirectoryRows:
         """Write a sending domain; `private_key` is PKCS#8 DER, wrapped for its owner."""
         stored = {"verified": verified, "selector": selector, "return_path_ok": return_path_ok}
         wrapped = self._keyring.wrap(private_key, owner)
-        self._put(f"domain#{name.lower()}", owner, json.dumps(stored), wrapped)
+        self._put(domain_pk(name), owner, json.dumps(stored), wrapped)
 
     def put_webhook(self, webhook: Webhook) -> None:
         """Write a webhook.

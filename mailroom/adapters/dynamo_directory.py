@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow
+from mailroom.domain.dns.spelling import domain_pk, load_domain
 from mailroom.domain.message import Credential, Domain, Server, ServerId, Webhook
 from mailroom.domain.tenancy.spelling import (
     credential_pk,
@@ -97,7 +98,7 @@ class DynamoDirectory:
 
     def domain(self, name: str, owner: str) -> Domain | None:
         """Return the domain `name` of one owner, verified or not."""
-        pk = f"domain#{name.lower()}"
+        pk = domain_pk(name)
         return self._cached((pk, owner), lambda: self._read_domain(pk, owner))
 
     def webhooks(self, server: ServerId) -> Sequence[Webhook]:
@@ -135,15 +136,7 @@ class DynamoDirectory:
             row = self._rows.get(pk, owner)
         except self._rows.DoesNotExist:
             return None
-        stored = json.loads(row.json)
-        return Domain(
-            name=pk.removeprefix("domain#"),
-            owner=owner,
-            verified=stored["verified"],
-            selector=stored["selector"],
-            wrapped_key=row.wrapped,
-            return_path_ok=stored["return_path_ok"],
-        )
+        return load_domain(pk.removeprefix("domain#"), owner, json.loads(row.json), row.wrapped)
 
     def _webhooks(self, server: ServerId) -> Sequence[Webhook]:
         own = self._read_webhooks(f"server#{server}")

@@ -35,12 +35,24 @@ _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z")
 _LINE = 70  # octets of a folded line after its tab; RFC 5322 section 2.1.1 advises 78
 
 
+RSA_SHA256 = b"rsa-sha256"
+ED25519_SHA256 = b"ed25519-sha256"  # RFC 8463
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What all signatures of one message share: their h= and bh= tags and the signed fields."""
+
+    h_and_bh: tuple[bytes, bytes]
+    signed: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SigningInput:
     """A signature in the making.
 
     `header_without_b` is the DKIM-Signature field up to and including `b=`; `to_sign` is the
-    octets whose SHA-256 the RSA key signs (PKCS#1 v1.5).
+    octets whose SHA-256 the key signs: RSA with PKCS#1 v1.5, Ed25519 as RFC 8463 section 3 has it.
     """
 
     header_without_b: bytes
@@ -76,47 +88,59 @@ def body_hash(raw: bytes) -> bytes:
     return hashlib.sha256(relaxed_body(_parts(raw)[1])).digest()
 
 
-def signing_input(
-    raw: bytes,
-    *,
-    domain: str,
-    selector: str,
-    timestamp: int,
-    body_hash: bytes | None = None,
-) -> SigningInput:
-    """Prepare the signature of `raw` by `selector`._domainkey.`domain`, made at `timestamp`.
+def prepared(raw: bytes, *, body_hash: bytes | None = None) -> Prepared:
+    """Do what all signatures of `raw` have in common.
 
-    `timestamp` is Unix seconds; `body_hash` spares the hash of the body if it is known. Repeated
-    fields are signed from the bottom up (RFC 6376 section 5.4.2). Raises ValueError for bare CR
-    or LF, a message without From, or a domain or selector that is no ASCII host name.
+    `body_hash` spares the hash of the body if it is known. Repeated fields are signed from the
+    bottom up (RFC 6376 section 5.4.2). Raises ValueError for bare CR or LF and for a message
+    without From.
     """
     require_crlf(raw)
-    if not (_NAME.match(domain) and _NAME.match(selector)):
-        raise ValueError("a DKIM domain and selector are ASCII host names")
     head, body = _parts(raw)
     fields = _wanted_fields(head)
     if b"from" not in fields:
         raise ValueError("a message without a From field cannot be signed (RFC 6376 section 5.4)")
     digest = body_hash or hashlib.sha256(relaxed_body(body)).digest()
     names = tuple(_listed(fields))
+    signed = [field for each in dict.fromkeys(names) for field in reversed(fields.get(each, ()))]
+    return Prepared(
+        h_and_bh=(_folded_names(names) + b";", b"bh=" + b64encode(digest) + b";"),
+        signed=b"".join(field + b"\r\n" for field in signed),
+    )
+
+
+def signing_input(
+    raw: bytes | Prepared,
+    *,
+    domain: str,
+    selector: str,
+    timestamp: int,
+    body_hash: bytes | None = None,
+    algorithm: bytes = RSA_SHA256,
+) -> SigningInput:
+    """Prepare the signature of `raw` by `selector`._domainkey.`domain`, made at `timestamp`.
+
+    `timestamp` is Unix seconds; `raw` is a message or what `prepared` made of one. Raises
+    ValueError for a domain or selector that is no ASCII host name, and as `prepared` does.
+    """
+    if not (_NAME.match(domain) and _NAME.match(selector)):
+        raise ValueError("a DKIM domain and selector are ASCII host names")
+    common = raw if isinstance(raw, Prepared) else prepared(raw, body_hash=body_hash)
     header = b"\r\n\t".join(
         (
-            b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;",
+            b"DKIM-Signature: v=1; a=" + algorithm + b"; c=relaxed/relaxed;",
             f"d={domain};".encode(),
             f"s={selector}; t={timestamp};".encode(),
-            _folded_names(names) + b";",
-            b"bh=" + b64encode(digest) + b";",
+            *common.h_and_bh,
             b"b=",
         )
     )
     name, _, value = header.partition(b":")
-    signed = [field for each in dict.fromkeys(names) for field in reversed(fields.get(each, ()))]
-    signed.append(name.lower() + b":" + _relaxed_value(value))
-    return SigningInput(header, b"\r\n".join(signed))
+    return SigningInput(header, common.signed + name.lower() + b":" + _relaxed_value(value))
 
 
 def finished_header(signing: SigningInput, signature: bytes) -> bytes:
-    """Return the complete DKIM-Signature field, CRLF included, for a raw RSA `signature`."""
+    """Return the complete DKIM-Signature field, CRLF included, for a raw `signature`."""
     text = b64encode(signature)
     first = _LINE - len("b=")
     lines = [text[:first], *(text[at : at + _LINE] for at in range(first, len(text), _LINE))]

@@ -32,7 +32,8 @@ class MemoryDns:
     def ask(self, question: Question) -> DnsAnswer:
         """See AuthoritativeDns.ask."""
         self.asked.append(question)
-        name, aliases = question.name.lower(), []
+        name = question.name.lower()
+        aliases: list[str] = []
         for _ in range(_MAX_ALIASES):
             if name in self.broken:
                 return DnsAnswer(Lookup.FAILED, problem="no answer in time")
