@@ -83,8 +83,8 @@ def memory_needed(host: ApiHost, message: int) -> int:
     return _IDLE + host.large_threads * _TIMES * message
 
 
-_IDLE = 160 * MEGABYTE  # the process with its AWS clients, and small requests
-_TIMES = 8  # of a message: what one takes while it is accepted
+_IDLE = 256 * MEGABYTE  # the process with its AWS clients, stacks of threads, small requests
+_TIMES = 8  # of a message: what one takes while it is accepted, measured in the contract test
 
 
 def _ports(environment: Mapping[str, str]) -> tuple[int, ...]:

@@ -14,7 +14,9 @@ def bodies(request):
     return S3Bodies(cloud.client("s3"), cloud.settings.resource("bucket", "bodies"))
 
 
-@pytest.mark.parametrize("raw", [b"", b"From: x\r\n\r\n\x00\xff\r\n", b"x" * 1_000_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"From: x\r\n\r\n\x00\xff\r\n", b"x" * 1_000_000, b"x" * 5_000_000]
+)
 def test_a_body_comes_back_octet_by_octet(bodies, raw):
     bodies.put("30/ab/org1/abcdefghij/5", raw)
     assert bodies.get("30/ab/org1/abcdefghij/5") == raw
