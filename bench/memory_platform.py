@@ -56,5 +56,5 @@ def accept_ports(known: MemoryDirectory) -> AcceptPorts:
         clock=SystemClock(),
         chance=SystemChance(),
         max_message_size=MAX_MESSAGE,
-        body_key=lambda server, number, chance: f"30/{chance:02x}/{server.id}/{number}",
+        body_key=lambda server, number, chance, _: f"30/{chance:02x}/{server.id}/{number}",
     )

@@ -51,16 +51,16 @@ class MessageNotFoundError(MailroomError):
     code = "MessageNotFound"
 
 
-class NotHeldError(MailroomError):
-    """The message is not held, so it can be neither released nor cancelled."""
-
-    code = "MessageNotHeld"
-
-
 class StateConflictError(MailroomError):
     """The message is in a state in which that cannot be done to it."""
 
     code = "MessageStateConflict"
+
+
+class NotHeldError(StateConflictError):
+    """The message is not held, so it cannot be released."""
+
+    code = "MessageNotHeld"
 
 
 class SendLimitExceededError(MailroomError):
@@ -130,3 +130,9 @@ class ForbiddenError(MailroomError):
     """The caller may see this, but not do that."""
 
     code = "forbidden"
+
+
+class BrakeError(MailroomError):
+    """What is asked of a server's brake makes no sense as it stands."""
+
+    code = "brake_conflict"

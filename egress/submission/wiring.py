@@ -44,7 +44,6 @@ from mailroom.usecases.accept import Accepted, AcceptPorts, Parcel, accept
 
 log = logging.getLogger(__name__)
 
-_RETENTION_DAYS = 30
 _LOOKUP_THREADS = 4
 
 
@@ -195,5 +194,5 @@ def _write_ready(path: Path, server: SubmissionServer) -> None:
     draft.replace(path)
 
 
-def _body_key(server: Server, number: int, chance: int) -> str:
-    return body_key(server.id, number, chance, server.organisation, _RETENTION_DAYS)
+def _body_key(server: Server, number: int, chance: int, days: int) -> str:
+    return body_key(server.id, number, chance, server.organisation, days)

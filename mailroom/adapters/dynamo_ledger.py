@@ -6,7 +6,16 @@ from typing import Any
 
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 
-from mailroom.adapters.index_keys import index_submission, tag_rows
+from mailroom.adapters.index_keys import tag_rows
+from mailroom.adapters.mail_rows import (
+    DAY_SECONDS,
+    delivery_row,
+    due_shard,
+    milliseconds,
+    read_delivery,
+    read_submission,
+    submission_row,
+)
 from mailroom.adapters.names import (
     SUBMISSION,
     delivery_sk,
@@ -21,16 +30,13 @@ from mailroom.adapters.tables import (
     DeliveryRow,
     MailTables,
     Row,
-    SubmissionRow,
     WatchRow,
 )
 from mailroom.domain.event import Event, dump_event, load_event
-from mailroom.domain.lifecycle import State
-from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission
-from mailroom.domain.search_keys import recipient_key
+from mailroom.domain.lifecycle import UNCOMMITTED
+from mailroom.domain.message import METADATA_DAYS, Delivery, DeliveryKey, ServerId, Submission
 from mailroom.errors import NumberTakenError
 
-RETENTION_SECONDS = 60 * 86_400  # Postal's default for message metadata
 _MS = 1000
 
 
@@ -45,9 +51,10 @@ class DynamoLedger:
         """See Ledger.watch. One that is there already says the same."""
         self._insert(self._watch_row(server, number, due_at))
 
-    def reserve(self, deliveries: Sequence[Delivery]) -> None:
+    def reserve(self, deliveries: Sequence[Delivery], *, days: int = METADATA_DAYS) -> None:
         """See Ledger.reserve. Whoever writes delivery 0 owns the number."""
-        first, *rest = [self._row(delivery) for delivery in deliveries]
+        model = self._tables.delivery
+        first, *rest = [delivery_row(model, delivery, days) for delivery in deliveries]
         if not self._insert(first):
             raise NumberTakenError
         if rest:
@@ -60,7 +67,7 @@ class DynamoLedger:
 
         Raises ValueError for a number that another submission holds.
         """
-        row = self._submission_row(submission)
+        row = submission_row(self._tables.submission, submission)
         for each in tag_rows(self._tables.tag, submission, int(row.ttl)):
             self._insert(each)
         if self._insert(row):
@@ -99,14 +106,14 @@ class DynamoLedger:
         )
         return [load_event(json.loads(row.event)) for row in rows]
 
-    def record(self, event: Event) -> bool:
+    def record(self, event: Event, *, days: int = METADATA_DAYS) -> bool:
         """See Ledger.record."""
         key = event.key
         row = self._tables.history(
             mail_pk(key.server, key.number), history_sk(key.index, event.at, event.id)
         )
         row.event = json.dumps(dump_event(event), separators=(",", ":"))
-        row.ttl = int(event.at) + RETENTION_SECONDS
+        row.ttl = int(event.at) + days * DAY_SECONDS
         return self._insert(row)
 
     def _insert(self, row: Row) -> bool:
@@ -130,36 +137,6 @@ class DynamoLedger:
     def _watch_row(self, server: ServerId, number: int, due_at: float) -> WatchRow:
         row = self._watches(shard_of(server, number), due_sk(server, number, due_at))
         row.ttl = int(due_at) + 14 * 86_400  # a scheduler that sleeps for two weeks is news
-        return row
-
-    def _submission_row(self, submission: Submission) -> SubmissionRow:
-        row = self._tables.submission(mail_pk(submission.server, submission.number), SUBMISSION)
-        index_submission(row, submission)
-        row.at, row.exp = _ms(submission.accepted_at), _ms(submission.expires_at)
-        row.mail_from, row.author = submission.mail_from, submission.from_address
-        row.domain, row.subject = submission.sign_domain, submission.subject
-        row.mid, row.tag = submission.message_id, submission.tag
-        row.size, row.rcpts = submission.size, submission.recipients
-        row.source, row.bounce, row.ssl = (
-            submission.source,
-            submission.bounce,
-            submission.received_with_ssl,
-        )
-        row.inline, row.body = submission.body.inline, submission.body.key
-        row.cred = submission.credential
-        row.hold, row.utf8 = submission.hold or None, submission.utf8 or None
-        row.dsn = submission.dsn or None
-        row.ttl = int(submission.expires_at) + RETENTION_SECONDS
-        return row
-
-    def _row(self, delivery: Delivery) -> DeliveryRow:
-        row = self._tables.delivery(
-            mail_pk(delivery.key.server, delivery.key.number), delivery_sk(delivery.key.index)
-        )
-        row.state, row.rcpt = str(delivery.state), delivery.recipient
-        row.rcpt_key = recipient_key(delivery.key.server, delivery.recipient)
-        row.at, row.exp = _ms(delivery.accepted_at), _ms(delivery.expires_at)
-        row.ttl = int(delivery.expires_at) + RETENTION_SECONDS
         return row
 
 
@@ -201,7 +178,10 @@ class DynamoDueWork:
         found: list[DeliveryRow] = []
         for shard in self._shards:
             found += self._tables.delivery.query(
-                shard, self._tables.delivery.due_at <= _ms(now), index_name="due", limit=limit
+                shard,
+                self._tables.delivery.due_at <= milliseconds(now),
+                index_name="due",
+                limit=limit,
             )
         found.sort(key=lambda row: row.due_at)
         return [read_delivery_key(row.pk, row.sk) for row in found[:limit]]
@@ -211,7 +191,7 @@ class DynamoDueWork:
         row = self._tables.delivery
         return self._update(
             delivery,
-            [row.due_at.set(_ms(due_at)), row.due_shard.set(_shard(delivery.key))],
+            [row.due_at.set(milliseconds(due_at)), row.due_shard.set(due_shard(delivery.key))],
             row.state == str(delivery.state),
         )
 
@@ -230,12 +210,16 @@ class DynamoDueWork:
         if after.manual != before.manual:
             actions.append(row.manual.set(after.manual))
         if after.expires_at != before.expires_at:
-            ttl = int(after.expires_at) + RETENTION_SECONDS
-            actions += [row.exp.set(_ms(after.expires_at)), row.ttl.set(ttl)]
+            # The row knows how long it is kept after its expiry; only that has moved.
+            later = int(after.expires_at) - int(before.expires_at)
+            actions += [row.exp.set(milliseconds(after.expires_at)), row.ttl.set(row.ttl + later)]
         if after.due_at is None:
             actions += [row.due_at.remove(), row.due_shard.remove()]
         else:
-            actions += [row.due_at.set(_ms(after.due_at)), row.due_shard.set(_shard(after.key))]
+            actions += [
+                row.due_at.set(milliseconds(after.due_at)),
+                row.due_shard.set(due_shard(after.key)),
+            ]
         same_claim = row.claim == before.claim if before.claim else row.claim.does_not_exist()
         return self._update(before, actions, (row.state == str(before.state)) & same_claim)
 
@@ -243,7 +227,7 @@ class DynamoDueWork:
         """See DueWork.discard."""
         row = self._tables.delivery(mail_pk(key.server, key.number), delivery_sk(key.index))
         try:
-            row.delete(condition=self._tables.delivery.state == str(State.QUEUED))
+            row.delete(condition=self._tables.delivery.state.is_in(*map(str, UNCOMMITTED)))
         except DeleteError as error:
             if error.cause_response_code != "ConditionalCheckFailedException":
                 raise
@@ -260,56 +244,3 @@ class DynamoDueWork:
                 return False
             raise
         return True
-
-
-def read_submission(row: SubmissionRow) -> Submission:
-    """Turn a row into the value."""
-    server, number = row.pk.split("#")
-    return Submission(
-        server=ServerId(server),
-        number=int(number),
-        accepted_at=row.at / _MS,
-        expires_at=row.exp / _MS,
-        mail_from=row.mail_from,
-        from_address=row.author,
-        sign_domain=row.domain,
-        subject=row.subject,
-        message_id=row.mid,
-        tag=row.tag,
-        size=int(row.size),
-        recipients=int(row.rcpts),
-        source=row.source,
-        bounce=row.bounce,
-        body=BodyRef(inline=row.inline, key=row.body),
-        credential=row.cred,
-        received_with_ssl=row.ssl,
-        hold=bool(row.hold),
-        utf8=bool(row.utf8),
-        dsn=row.dsn or "",
-    )
-
-
-def read_delivery(row: DeliveryRow) -> Delivery:
-    """Turn a row into the value."""
-    return Delivery(
-        key=read_delivery_key(row.pk, row.sk),
-        recipient=row.rcpt,
-        state=State(row.state),
-        accepted_at=row.at / _MS,
-        expires_at=row.exp / _MS,
-        attempts=int(row.att),
-        uncertain=int(row.unc),
-        generation=int(row.gen),
-        claim=row.claim,
-        claim_until=row.until / _MS if row.until is not None else None,
-        due_at=row.due_at / _MS if row.due_at is not None else None,
-        manual=bool(row.manual),
-    )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * _MS)
-
-
-def _shard(key: DeliveryKey) -> str:
-    return shard_of(key.server, key.number)

@@ -16,32 +16,46 @@ class Hold(StrEnum):
     """What holds a message. Values appear in logs; never rename them."""
 
     SUSPENDED = "suspended"
+    BRAKE = "brake"
     CREDENTIAL = "credential"
+    SUPPRESSED = "suppressed"
     LIMIT = "limit"
     DEVELOPMENT = "development"
 
 
 DETAILS: Mapping[Hold, str] = {
     Hold.SUSPENDED: "Held: the mail server is suspended",
+    Hold.BRAKE: "Held: a brake is on the server because of bounces or complaints",
     Hold.CREDENTIAL: "Held: the credential it was submitted with holds all its messages",
-    Hold.LIMIT: "Held: the server has reached its limit of messages an hour",
+    Hold.SUPPRESSED: "Held: the recipient is on the suppression list",
+    Hold.LIMIT: "Held: the server has reached its send limit",
     Hold.DEVELOPMENT: "Held: the server is in development mode",
 }
 
 
 def hold_reason(
-    submission: Submission, server: Server, *, manual: bool, limit_reached: bool
+    submission: Submission,
+    server: Server,
+    *,
+    manual: bool,
+    limit_reached: bool = False,
+    suppressed: bool = False,
 ) -> Hold | None:
     """Say what holds a message, in Postal's order, or None if it may go out.
 
     `manual` says that a person released it: that overrides its credential and the development
     mode. As in Postal it overrides neither a suspension nor the send limit, which are the
-    operator's, while a release is the tenant's.
+    operator's, while a release is the tenant's; and it overrides no suppression, which is the
+    recipient's.
     """
     if server.suspended:
         return Hold.SUSPENDED
+    if server.brake:
+        return Hold.BRAKE
     if submission.hold and not manual:
         return Hold.CREDENTIAL
+    if suppressed:
+        return Hold.SUPPRESSED
     if limit_reached:
         return Hold.LIMIT
     if server.mode is Mode.DEVELOPMENT and not manual:
@@ -51,7 +65,7 @@ def hold_reason(
 
 def put_on_hold(before: Delivery, hold: Hold, *, now: float, seconds: float) -> Settlement:
     """Hold a claimed delivery for `seconds` at most. No attempt is counted."""
-    return _settlement(
+    return person_settlement(
         replace(before, state=State.HELD, due_at=round(now + seconds, 3)),
         EventType.HELD,
         DETAILS[hold],
@@ -71,22 +85,25 @@ def release(before: Delivery, by: str, *, now: float, lifetime: float, due_at: f
         expires_at=round(now + lifetime, 3),
         due_at=round(due_at, 3),
     )
-    return _settlement(after, EventType.RELEASED, f"Released by {by}", now)
+    return person_settlement(after, EventType.RELEASED, f"Released by {by}", now)
 
 
 def cancel(before: Delivery, by: str, *, now: float) -> Settlement:
-    """Give up on a held delivery because somebody asked for it."""
+    """Give up on a delivery that waits because somebody asked for it."""
     after = replace(before, state=State.CANCELLED, due_at=None)
-    return _settlement(after, EventType.CANCELLED, f"Cancelled by {by}", now)
+    return person_settlement(after, EventType.CANCELLED, f"Cancelled by {by}", now)
 
 
 def end_hold(before: Delivery, *, now: float) -> Settlement:
     """Give up on a held delivery that nobody released in time."""
     after = replace(before, state=State.CANCELLED, due_at=None)
-    return _settlement(after, EventType.CANCELLED, "Cancelled: nobody released it in time", now)
+    return person_settlement(
+        after, EventType.CANCELLED, "Cancelled: nobody released it in time", now
+    )
 
 
-def _settlement(moved: Delivery, kind: EventType, details: str, now: float) -> Settlement:
+def person_settlement(moved: Delivery, kind: EventType, details: str, now: float) -> Settlement:
+    """Return the settlement of a move that is no attempt: nothing of it is counted."""
     after = replace(moved, generation=moved.generation + 1, claim=None, claim_until=None)
     facts = AttemptFacts(
         attempt=after.attempts, details=details, final=after.state is State.CANCELLED

@@ -86,8 +86,9 @@ class Submission:
     Times are Unix seconds. `mail_from` is the envelope sender as submitted; on the wire the
     return path is ours. `sign_domain` is the verified domain of the From header. `tag` is the
     first of `tags`. `expires_at` counts from `send_at` where that is set, and `retention_days` say
-    how long after it the rows are kept. None as `track_opens` and `track_clicks` leaves it to the
-    server.
+    how long after it the rows are kept; `raw_until` is when the retention of the raw message ends
+    (None: with that of the rows). None as `track_opens` and `track_clicks` leaves it to the
+    server. A `test` is accepted like any other and never leaves (`simulate.py`).
     """
 
     server: ServerId
@@ -117,6 +118,8 @@ class Submission:
     track_clicks: bool | None = None
     send_at: float | None = None
     retention_days: int = METADATA_DAYS
+    raw_until: float | None = None
+    test: bool = False
 
     def key(self, index: int) -> DeliveryKey:
         """Return the key of this submission's delivery number `index`."""
@@ -209,6 +212,7 @@ class Server:
     retention_days: int = METADATA_DAYS
     postmaster_address: str = ""
     suppressed: OnSuppressed = OnSuppressed.SUPPRESS
+    brake: str | None = None  # the reason, while a brake holds its mail (`brake.py`)
 
     @property
     def send_limits(self) -> Limits:
@@ -219,6 +223,14 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class DomainKey:
+    """A DKIM key that signs beside a domain's first one: Ed25519 (RFC 8463)."""
+
+    selector: str
+    wrapped_key: bytes = field(repr=False)  # PKCS#8 DER, KMS-encrypted
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """A sending domain of a server or its organisation."""
 
@@ -226,8 +238,15 @@ class Domain:
     owner: str  # "server#<id>" or "organisation#<id>"
     verified: bool
     selector: str
-    wrapped_key: bytes = field(repr=False)  # RSA-2048 private key (PKCS#8 DER), KMS-encrypted
-    return_path_ok: bool = False  # psrp.<domain> points at us
+    wrapped_key: bytes = field(repr=False)  # RSA private key (PKCS#8 DER), KMS-encrypted
+    return_path_ok: bool = False  # <return_path_label>.<domain> points at us
+    return_path_label: str = "psrp"  # Postal's
+    more_keys: tuple[DomainKey, ...] = ()
+
+    @property
+    def return_path(self) -> str:
+        """The name that bounces go to, if it points at us."""
+        return f"{self.return_path_label}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Rewrite links in the text parts of a raw message and change no other octet.
+"""Rewrite links and fill in texts in the text parts of a raw message, and change no other octet.
 
 Only the text leaves that change are decoded and encoded again. Parts that carry their own proof
 or their own mail (signed, encrypted, forwarded, attached) are never entered. Everything doubtful
@@ -7,12 +7,13 @@ is left alone: an untracked link costs a statistic, a damaged message costs the 
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 from mailroom.domain.html_links import rewrite_html
+from mailroom.domain.merge import merge_body
 from mailroom.domain.mime_entity import Entity, body_start, part_spans, read_entity
 from mailroom.domain.text_links import rewrite_text
 from mailroom.domain.transfer_encoding import decoded, is_plain, quoted_printable, reencoded
@@ -64,14 +65,19 @@ class _Change:
 
 
 def rewrite_message(
-    raw: bytes, *, link: Callable[[str], str] | None, pixel: str | None
+    raw: bytes,
+    *,
+    link: Callable[[str], str] | None,
+    pixel: str | None,
+    merge: Mapping[str, str] | None = None,
 ) -> RewrittenMessage:
     """Return `raw` (CRLF line ends) with its links replaced and one pixel added.
 
     `link` is given each http(s) URL of the text/html and text/plain parts and returns another
     (in ASCII, without blanks), or the same to leave it alone. `pixel` is the URL of the image for
     the first HTML part that can be rewritten. None turns either off; `+notrack` schemes are
-    restored all the same. Raises nothing for any octets; what is not understood stays unchanged.
+    restored all the same. `merge` fills in placeholders first (`merge.py`). Raises nothing for any
+    octets; what is not understood stays unchanged.
     """
     if body_start(raw, 0, len(raw)) is None:
         return RewrittenMessage(raw, skipped=Skip.HEADER_TOO_LONG)
@@ -85,7 +91,7 @@ def rewrite_message(
     edits: list[_Edit] = []
     links = pixels = untracked_long = 0
     for leaf in leaves:
-        change = _rewritten(raw, leaf, link=link, pixel=None if pixels else pixel)
+        change = _rewritten(raw, leaf, link=link, pixel=None if pixels else pixel, merge=merge)
         if change is not None:
             edits += change.edits
             links += change.links
@@ -113,28 +119,43 @@ def _leaves(raw: bytes, top: Entity) -> list[Entity] | None:
 
 
 def _rewritten(
-    raw: bytes, leaf: Entity, *, link: Callable[[str], str] | None, pixel: str | None
+    raw: bytes,
+    leaf: Entity,
+    *,
+    link: Callable[[str], str] | None,
+    pixel: str | None,
+    merge: Mapping[str, str] | None,
 ) -> _Change | None:
     """Return what to change in a text part; None when it must stay as it is."""
-    codec = _codec(leaf.parameters.get("charset", "us-ascii").lower())
+    charset = leaf.parameters.get("charset", "us-ascii").lower()
+    codec = _codec(charset)
     encoding = leaf.word(b"content-transfer-encoding")
     body = raw[leaf.body : leaf.end]
     text = decoded(body, encoding)
     if codec is None or not text or _PGP in text:
         return None
-    pixel = pixel if leaf.media == "text/html" else None
-    if leaf.media == "text/html":
-        html = rewrite_html(text, link=link, pixel=pixel, charset=codec)
+    is_html = leaf.media == "text/html"
+    pixel = pixel if is_html else None
+    own = "ascii" if charset in _ASCII else codec  # a value must not break the part's promise
+    filled = merge_body(text, merge or {}, charset=own, html=is_html)
+    if is_html:
+        html = rewrite_html(filled, link=link, pixel=pixel, charset=codec)
         new, links, untracked_long = html.html, html.links, html.untracked_long
     else:
-        plain = rewrite_text(text, link=link, charset=codec)
+        plain = rewrite_text(filled, link=link, charset=codec)
         new, links, untracked_long = plain.text, plain.links, plain.untracked_long
     edits: list[_Edit] = []
-    if new != text and is_plain(encoding) and max(map(len, new.split(b"\r\n"))) > MAX_LINE:
+    if new != text and is_plain(encoding) and _needs_encoding(new, text):
         edits = [*_header_edits(leaf), (leaf.body, leaf.end, quoted_printable(new))]
     elif new != text:
         edits = [(leaf.body, leaf.end, reencoded(new, encoding, body=body, text=text))]
     return _Change(edits, links, untracked_long, int(pixel is not None))
+
+
+def _needs_encoding(new: bytes, text: bytes) -> bool:
+    if max(map(len, new.split(b"\r\n"))) > MAX_LINE:
+        return True
+    return text.isascii() and not new.isascii()  # a value may be the first that is not
 
 
 @lru_cache(maxsize=64)

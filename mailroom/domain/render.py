@@ -1,14 +1,16 @@
-"""One recipient's copy of a message: tracking, identifying headers, nothing else touched.
+"""One recipient's copy of a message: own texts, tracking, identifying headers, no more.
 
 Deterministic for a delivery, so that a copy sent again after a lost reply is the same message:
 same Message-ID, same Date, same links.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 
 from mailroom.domain import headers
+from mailroom.domain.labels import PREFIX
+from mailroom.domain.merge import merge_header
 from mailroom.domain.message import DeliveryKey, Server, Submission
 from mailroom.domain.mime import rewrite_message
 from mailroom.domain.tracking_token import TrackingKey, click_token, open_token
@@ -37,15 +39,17 @@ def render(
     tracking_key: TrackingKey,
     host: str,
     resent_sender: str = "",
+    merge: Mapping[str, str] | None = None,
 ) -> Rendered:
     """Return the copy of `raw` (CRLF) for delivery `key`.
 
     `token` is Postal's 16-character message token; `host` names the right side of a Message-ID
     that the author left out (RFC 6409 section 8.3). `resent_sender` is the return path for the
-    Resent-Sender field that Postal adds; empty adds none.
+    Resent-Sender field that Postal adds; empty adds none. `merge` are the recipient's own texts.
     """
-    link, pixel = _trackers(server, key, tracking_key)
-    rewritten = rewrite_message(_without_dropped(raw), link=link, pixel=pixel)
+    link, pixel = _trackers(submission, server, key, tracking_key)
+    personal = merge_header(_without_dropped(raw), merge or {})
+    rewritten = rewrite_message(personal, link=link, pixel=pixel, merge=merge)
     block, _ = headers.split(rewritten.raw)
     present = {field.name for field in headers.fields(block)}
     added = _added_headers(submission, key, server, token, host, present)
@@ -57,7 +61,7 @@ def render(
 
 
 def _trackers(
-    server: Server, key: DeliveryKey, tracking_key: TrackingKey
+    submission: Submission, server: Server, key: DeliveryKey, tracking_key: TrackingKey
 ) -> tuple[Callable[[str], str] | None, str | None]:
     tracking = server.tracking
     if tracking is None:
@@ -69,17 +73,24 @@ def _trackers(
         return f"{base}/c/{token}"
 
     seen = open_token(tracking_key, server=place[0], number=place[1], index=place[2])
-    return (link if tracking.clicks else None), (f"{base}/o/{seen}" if tracking.opens else None)
+    clicks, opens = submission.track_clicks, submission.track_opens
+    clicks = tracking.clicks if clicks is None else clicks
+    opens = tracking.opens if opens is None else opens
+    return (link if clicks else None), (f"{base}/o/{seen}" if opens else None)
 
 
 def _without_dropped(raw: bytes) -> bytes:
-    """Drop Bcc fields, and message tokens that are not ours.
+    """Drop Bcc fields, what was said to us alone, and message tokens that are not ours.
 
     RFC 5322 section 3.6.3 leaves Bcc to whoever submits; people forget. A token of the author's
     (mail sent through two installations, or a forgery) would name another message in reports.
     """
     block, rest = headers.split(raw)
-    spans = [(f.start, f.end) for f in headers.fields(block) if f.name in _DROPPED]
+    spans = [
+        (f.start, f.end)
+        for f in headers.fields(block)
+        if f.name in _DROPPED or f.name.startswith(PREFIX)
+    ]
     if not spans:
         return raw
     for start, end in reversed(spans):

@@ -85,6 +85,26 @@ def expire(before: Delivery, *, now: float) -> Settlement:
     return Settlement(after, _event(after, EventType.EXPIRED, outcome, Seen(), now))
 
 
+def suppress(before: Delivery, reason: str, *, now: float) -> Settlement:
+    """End a delivery whose recipient gets no mail any more. No attempt is counted."""
+    after = replace(
+        before, state=State.SUPPRESSED, generation=before.generation + 1, claim=None,
+        claim_until=None, due_at=None,
+    )  # fmt: skip
+    event = Event(
+        id=f"{after.key}/{after.generation}/{EventType.SUPPRESSED}",
+        type=EventType.SUPPRESSED,
+        key=after.key,
+        at=round(now, 3),
+        attempt=AttemptFacts(
+            attempt=after.attempts,
+            details=f"Not sent: the recipient is suppressed ({reason})",
+            final=True,
+        ),
+    )
+    return Settlement(after, event)
+
+
 def lose_claim(before: Delivery, *, now: float, policy: RetryPolicy) -> Settlement:
     """Settle a claim whose owner died with the final dot sent or its journal lost: uncertain."""
     reply = SmtpReply(0, "the host stopped before the final reply was recorded", Phase.DOT)

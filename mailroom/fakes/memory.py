@@ -9,9 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from mailroom.domain.dns.spelling import domain_pk
 from mailroom.domain.event import Event
-from mailroom.domain.lifecycle import State
+from mailroom.domain.lifecycle import UNCOMMITTED
 from mailroom.domain.message import (
+    METADATA_DAYS,
     Credential,
     Delivery,
     DeliveryKey,
@@ -58,17 +60,20 @@ class MemoryLedger:
         self.rows: dict[DeliveryKey, Delivery] = {}
         self.watches: set[tuple[float, ServerId, int]] = set()
         self.outbox: dict[DeliveryKey, Event] = {}  # the last fact, as the table's stream shows it
+        self.kept_days: dict[tuple[ServerId, int], int] = {}  # after expiry, as reserved
         self._history: dict[DeliveryKey, dict[tuple[float, str], Event]] = {}
 
     def watch(self, server: ServerId, number: int, due_at: float) -> None:
         """See Ledger.watch."""
         self.watches.add((_ms(due_at), server, number))
 
-    def reserve(self, deliveries: Sequence[Delivery]) -> None:
+    def reserve(self, deliveries: Sequence[Delivery], *, days: int = METADATA_DAYS) -> None:
         """See Ledger.reserve. Whoever writes delivery 0 owns the number."""
         if deliveries[0].key in self.rows:
             raise NumberTakenError
         self.rows.update({delivery.key: delivery for delivery in deliveries})
+        first = deliveries[0].key
+        self.kept_days[first.server, first.number] = days
 
     def commit(self, submission: Submission) -> None:
         """See Ledger.commit."""
@@ -94,7 +99,7 @@ class MemoryLedger:
         """See Ledger.history."""
         return [event for _, event in sorted(self._history.get(key, {}).items(), key=_by_name)]
 
-    def record(self, event: Event) -> bool:
+    def record(self, event: Event, *, days: int = METADATA_DAYS) -> bool:
         """See Ledger.record."""
         known = self._history.setdefault(event.key, {})
         name = (_ms(event.at), event.id)
@@ -157,7 +162,7 @@ class MemoryLedger:
 
     def discard(self, key: DeliveryKey) -> None:
         """See DueWork.discard."""
-        if key in self.rows and self.rows[key].state is State.QUEUED:
+        if key in self.rows and self.rows[key].state in UNCOMMITTED:
             del self.rows[key]
 
     def put(self, delivery: Delivery) -> None:
@@ -206,7 +211,7 @@ class MemoryDirectory:
 
     def add_domain(self, domain: Domain) -> None:
         """Add or replace a domain of its owner."""
-        self._domains[domain.name.lower(), domain.owner] = domain
+        self._domains[domain_pk(domain.name), domain.owner] = domain
 
     def add_webhook(self, webhook: Webhook) -> None:
         """Add a webhook."""
@@ -231,7 +236,7 @@ class MemoryDirectory:
     def sending_domain(self, server: Server, name: str) -> Domain | None:
         """See Directory.sending_domain."""
         for owner in (f"server#{server.id}", f"organisation#{server.organisation}"):
-            domain = self._domains.get((name.lower(), owner))
+            domain = self._domains.get((domain_pk(name), owner))
             if domain is not None and domain.verified:
                 return domain
         return None

@@ -1,17 +1,18 @@
-"""Give up on a held message."""
+"""Give up on a message that waits: for a person, for its time, or for another attempt."""
 
 from mailroom.domain.hold import cancel as cancelled
+from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.message import Delivery, DeliveryKey
-from mailroom.usecases.release import HoldPorts, held_delivery, overtaken
+from mailroom.usecases.release import HoldPorts, decided, waiting_delivery
+
+CANCELLABLE = CLAIMABLE | {State.HELD}
 
 
 def cancel(key: DeliveryKey, by: str, ports: HoldPorts) -> Delivery:
-    """End a hold for good and return the delivery; `by` says in its history who asked.
+    """End the wait of a delivery for good and return it; `by` says in its history who asked.
 
-    Raises MessageNotFoundError and NotHeldError; nothing has changed then.
+    One that is being sent at the moment, or has come to its end, cannot be cancelled. Raises
+    MessageNotFoundError and StateConflictError; nothing has changed then.
     """
-    held = held_delivery(key, ports.ledger)
-    settlement = cancelled(held, by, now=ports.clock.now())
-    if not ports.work.settle(held, settlement.after, settlement.event):
-        raise overtaken(key, ports.ledger)
-    return settlement.after
+    before = waiting_delivery(key, CANCELLABLE, "cancelled", ports.ledger)
+    return decided(before, cancelled(before, by, now=ports.clock.now()), "cancelled", ports)

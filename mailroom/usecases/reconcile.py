@@ -75,10 +75,13 @@ def _at_rest(delivery: Delivery, now: float, ports: ReconcilePorts, done: Counte
         case State.ATTEMPTING if _claim_is_over(delivery, now):
             lost = lose_claim(delivery, now=now, policy=ports.retry)
             return _settled(delivery, lost, ports, done, "lost_claims")
-        case State.DEFERRED if delivery.due_at is None:
+        case State.DEFERRED | State.SCHEDULED if delivery.due_at is None:
             return ports.work.postpone(delivery, now)
+        case State.QUEUED:
+            # Released, parked by a send limit, or its time has come: the due index has it.
+            return delivery.due_at is not None
         case state:
-            return state not in (State.QUEUED, State.ATTEMPTING)
+            return state is not State.ATTEMPTING
 
 
 def _uncommitted(

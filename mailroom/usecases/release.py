@@ -1,19 +1,26 @@
-"""Let a held message go."""
+"""Let a held message go; and what all decisions of a person about a delivery have in common."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
 from mailroom.domain.hold import release as released
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import Delivery, DeliveryKey, WakeUp
-from mailroom.errors import HandOverError, MessageNotFoundError, NotHeldError
+from mailroom.domain.message import RAW_DAYS, Delivery, DeliveryKey, WakeUp
+from mailroom.domain.settlement import Settlement
+from mailroom.errors import (
+    HandOverError,
+    MessageNotFoundError,
+    NotHeldError,
+    StateConflictError,
+)
 from mailroom.ports import Clock, DueWork, Lane, Ledger
 from mailroom.usecases.accept import LIFETIME_SECONDS, WATCH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class HoldPorts:
-    """The world of `release` and `cancel`, plugged in once per process."""
+    """The world of `release`, `cancel`, `retry` and `reschedule`, plugged in once per process."""
 
     ledger: Ledger
     work: DueWork
@@ -29,35 +36,75 @@ def release(key: DeliveryKey, by: str, ports: HoldPorts) -> Delivery:
     what else may). A wake-up that is not handed over loses nothing: the due index has the
     delivery. Raises MessageNotFoundError and NotHeldError; nothing has changed then.
     """
-    held = held_delivery(key, ports.ledger)
+    held = _found(key, ports.ledger)
+    if held.state is not State.HELD:
+        raise NotHeldError(f"the message is not held, it is {held.state}")
     now = ports.clock.now()
     settlement = released(
         held,
         by,
         now=now,
         lifetime=LIFETIME_SECONDS / ports.delay_divisor,
-        due_at=now + max(1.0, WATCH_SECONDS / ports.delay_divisor),
+        due_at=look_at(now, ports),
     )
     if not ports.work.settle(held, settlement.after, settlement.event):
-        raise overtaken(key, ports.ledger)
-    after = settlement.after
+        raise NotHeldError(f"the message is not held any more, it is {_state(key, ports.ledger)}")
+    return woken(settlement.after, ports)
+
+
+def waiting_delivery(
+    key: DeliveryKey, states: Collection[State], wish: str, ledger: Ledger
+) -> Delivery:
+    """Return a delivery that is in one of `states`; `wish` says in the error what was asked.
+
+    Raises MessageNotFoundError and StateConflictError.
+    """
+    delivery = _found(key, ledger)
+    if delivery.state not in states:
+        raise StateConflictError(f"the message cannot be {wish}, it is {delivery.state}")
+    return delivery
+
+
+def decided(before: Delivery, settlement: Settlement, wish: str, ports: HoldPorts) -> Delivery:
+    """Write a decision down and return the delivery. Raises StateConflictError if it came late."""
+    if not ports.work.settle(before, settlement.after, settlement.event):
+        state = _state(before.key, ports.ledger)
+        raise StateConflictError(f"the message cannot be {wish} any more, it is {state}")
+    return settlement.after
+
+
+def content_until(delivery: Delivery, ledger: Ledger) -> float:
+    """Return until when the content of a delivery's message is kept (Unix seconds).
+
+    Raises MessageNotFoundError when not even its submission is.
+    """
+    submission = ledger.submission(delivery.key.server, delivery.key.number)
+    if submission is None:
+        raise MessageNotFoundError(f"there is no message {delivery.key.postal_id}")
+    if submission.raw_until is not None:
+        return submission.raw_until
+    return submission.expires_at + RAW_DAYS * 86_400  # accepted before that was written down
+
+
+def look_at(now: float, ports: HoldPorts) -> float:
+    """Return when the scheduler looks whether a wake-up of `now` came through."""
+    return now + max(1.0, WATCH_SECONDS / ports.delay_divisor)
+
+
+def woken(after: Delivery, ports: HoldPorts) -> Delivery:
+    """Wake egress for a delivery and return it; the due index has it if the queue does not."""
     with suppress(HandOverError):
         ports.lane.send([WakeUp(after.key, after.generation, after.recipient)])
     return after
 
 
-def held_delivery(key: DeliveryKey, ledger: Ledger) -> Delivery:
-    """Return a delivery that is held. Raises MessageNotFoundError and NotHeldError."""
+def _found(key: DeliveryKey, ledger: Ledger) -> Delivery:
     delivery = ledger.delivery(key)
     if delivery is None:
         raise MessageNotFoundError(f"there is no message {key.postal_id}")
-    if delivery.state is not State.HELD:
-        raise NotHeldError(f"the message is not held, it is {delivery.state}")
     return delivery
 
 
-def overtaken(key: DeliveryKey, ledger: Ledger) -> NotHeldError:
-    """Return the error for a hold that somebody else ended in the meantime."""
+def _state(key: DeliveryKey, ledger: Ledger) -> str:
     delivery = ledger.delivery(key)
-    state = delivery.state if delivery else "gone"
-    return NotHeldError(f"the message is not held any more, it is {state}")
+    return delivery.state if delivery else "gone"

@@ -98,7 +98,7 @@ class MemoryApi:
             clock=self.clock,
             chance=FixedChance(),
             max_message_size=self.limit,
-            body_key=lambda server, number, chance: f"{server.id}/{number}/{chance}",
+            body_key=lambda server, number, chance, days: f"{server.id}/{number}/{chance}",
         )
         return Api(
             ports=ports,

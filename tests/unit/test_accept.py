@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from mailroom.domain.address import parse_address
+from mailroom.domain.labels import Labels
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import (
+    METADATA_DAYS,
     Credential,
     Domain,
     Server,
@@ -105,8 +107,8 @@ class TornLedger(MemoryLedger):
 
     torn = False
 
-    def reserve(self, deliveries: Any) -> None:
-        super().reserve(deliveries[:1])
+    def reserve(self, deliveries: Any, *, days: int = METADATA_DAYS) -> None:
+        super().reserve(deliveries[:1], days=days)
         if self.torn:
             raise Crash("between two rows")
         for delivery in deliveries[1:]:
@@ -138,7 +140,9 @@ class World:
             clock=around(self.clock),
             chance=around(self.chance),
             max_message_size=100_000,
-            body_key=lambda server, number, chance: f"30/{chance:02x}/{server.id}/{number}",
+            body_key=lambda server, number, chance, days: (
+                f"{days}/{chance:02x}/{server.id}/{number}"
+            ),
             delay_divisor=self.divisor,
         )
 
@@ -185,7 +189,7 @@ def test_the_submission_remembers_what_the_header_said() -> None:
 
 
 def test_a_tag_of_the_call_goes_before_one_in_the_header() -> None:
-    assert World().accept(replace(PARCEL, tag="mine")).submission.tag == "mine"
+    assert World().accept(replace(PARCEL, labels=Labels(tags=("mine",)))).submission.tag == "mine"
 
 
 def test_long_header_values_are_kept_in_part() -> None:

@@ -4,19 +4,29 @@ from itertools import product
 
 import pytest
 
-from mailroom.domain.lifecycle import CLAIMABLE, FINAL, MOVES, State, may_move
+from mailroom.domain.lifecycle import (
+    CLAIMABLE,
+    FINAL,
+    MOVES,
+    REDELIVERABLE,
+    UNCOMMITTED,
+    State,
+    may_move,
+)
 
 # Written out once more on purpose, by hand: a change of the table has to be meant.
 ALLOWED = {
-    "queued": "attempting expired held",
-    "deferred": "attempting expired held",
-    "attempting": "queued deferred sent bounced expired uncertain held",
+    "scheduled": "attempting queued scheduled expired held cancelled suppressed",
+    "queued": "attempting expired held cancelled suppressed",
+    "deferred": "attempting deferred expired held cancelled suppressed",
+    "attempting": "queued deferred sent bounced expired uncertain held suppressed",
     "held": "queued cancelled",
-    "cancelled": "",
+    "cancelled": "queued",
     "sent": "bounced",
-    "bounced": "",
-    "expired": "",
-    "uncertain": "sent bounced",
+    "bounced": "queued",
+    "expired": "queued",
+    "uncertain": "sent bounced queued",
+    "suppressed": "queued",
 }
 
 
@@ -35,8 +45,18 @@ def test_a_state_is_claimable_final_or_in_work() -> None:
 
 
 @pytest.mark.parametrize("state", FINAL)
-def test_nothing_final_is_ever_attempted_again(state: State) -> None:
-    assert not MOVES[state] & (CLAIMABLE | {State.ATTEMPTING})
+def test_what_is_final_begins_anew_only_by_way_of_the_queue(state: State) -> None:
+    """Only a person's order does that (`intervention.redeliver`)."""
+    again = MOVES[state] & (CLAIMABLE | {State.ATTEMPTING})
+    assert again == ({State.QUEUED} if state in REDELIVERABLE else frozenset())
+
+
+def test_what_was_taken_is_never_sent_again() -> None:
+    assert State.SENT not in REDELIVERABLE
+
+
+def test_a_delivery_begins_claimable() -> None:
+    assert UNCOMMITTED < CLAIMABLE
 
 
 def test_from_everywhere_that_is_not_final_an_end_can_be_reached() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mail_scheduler.ticking import read_now, tick
 
 from mailroom.domain.event import EventType
-from mailroom.domain.lifecycle import FINAL, State
+from mailroom.domain.lifecycle import CLAIMABLE, FINAL, State
 from mailroom.domain.message import EPOCH, BodyRef, Delivery, DeliveryKey, ServerId, Submission
 from mailroom.domain.retry import RetryPolicy
 from mailroom.errors import HandOverError
@@ -315,6 +315,24 @@ def test_a_tick_is_bounded():
     assert tick({"now": NOW}, world.ports, limit=20)["woken"] == 10
 
 
+def test_a_scheduled_delivery_is_left_alone_until_its_time():
+    world = World(row(State.SCHEDULED, due_at=DUE + 7200), row(State.QUEUED, 1, due_at=DUE + 7200))
+    tick({"now": DUE}, world.ports)
+    assert world.ledger.watches == set()
+    assert not world.lane.sent
+    tick({"now": DUE + 7200 - 61}, world.ports)
+    assert not world.lane.sent
+    tick({"now": DUE + 7200 - 30}, world.ports)
+    assert [delay for _, delay in world.lane.sent] == [30.0, 30.0]
+    assert world.state() is State.SCHEDULED  # its claim ends the wait
+
+
+def test_a_schedule_that_nobody_carried_out_expires():
+    world = World(row(State.SCHEDULED, due_at=NOW, generation=2))
+    tick({"now": ACCEPTED + LIFETIME + 1}, world.ports)
+    assert world.state() is State.EXPIRED
+
+
 # Invariants
 
 
@@ -325,8 +343,8 @@ def some_delivery(draw, index):
     more = {}
     if state is State.ATTEMPTING:
         more = {"claim": "host1", "claim_until": draw(around)}
-    # A released delivery is queued and due; a hold always has its end.
-    may_be_due = state in (State.QUEUED, State.DEFERRED, State.ATTEMPTING) and draw(st.booleans())
+    # A released or parked delivery is queued and due; a hold always has its end.
+    may_be_due = state in (*CLAIMABLE, State.ATTEMPTING) and draw(st.booleans())
     if state is State.HELD or may_be_due:
         more["due_at"] = draw(around)
     return row(state, index, uncertain=draw(st.integers(0, 1)), **more)
@@ -354,7 +372,11 @@ def test_no_committed_delivery_is_ever_forgotten(case, after):
     for works in lane_works:
         world.lane.broken = not works
         before = len(world.lane.sent)
-        queued = {k for k, each in world.ledger.rows.items() if each.state is State.QUEUED}
+        queued = {
+            key
+            for key, each in world.ledger.rows.items()
+            if each.state is State.QUEUED and (each.due_at is None or each.due_at <= now)
+        }
         watched = bool(world.ledger.watched(now, 10))
         tick({"now": now}, world.ports)
         assert is_remembered(world)

@@ -6,7 +6,12 @@ from mail_api.postal_envelope import Json
 from mail_api.reading import find_message
 from mail_api.wiring import Api
 from mailroom.domain.message import Credential, Delivery, DeliveryKey, Server
-from mailroom.errors import MailroomError, MessageNotFoundError, NotHeldError
+from mailroom.errors import (
+    MailroomError,
+    MessageNotFoundError,
+    NotHeldError,
+    StateConflictError,
+)
 from mailroom.usecases.cancel import cancel
 from mailroom.usecases.release import HoldPorts, release
 
@@ -22,14 +27,19 @@ class HoldingCredentialError(MailroomError):
 
 
 # What an HTTP client is told.
-STATUS = {MessageNotFoundError: 404, NotHeldError: 409, HoldingCredentialError: 403}
+STATUS = {
+    MessageNotFoundError: 404,
+    NotHeldError: 409,
+    StateConflictError: 409,
+    HoldingCredentialError: 403,
+}
 
 
 def end_hold(action: str, api: Api, caller: tuple[Server, Credential], id_: int) -> Json:
     """Do `action` ("release" or "cancel") with a message of the caller's; return its new state.
 
-    Raises MessageNotFoundError, for another server's messages too, NotHeldError and
-    HoldingCredentialError.
+    Raises MessageNotFoundError, for another server's messages too, NotHeldError,
+    StateConflictError and HoldingCredentialError.
     """
     server, credential = caller
     if credential.hold:

@@ -13,10 +13,12 @@ from mailroom.domain.authorship import signing_domain
 from mailroom.domain.compose import Postmark, compose, received_line
 from mailroom.domain.header_encoding import UnfitHeaderError
 from mailroom.domain.headers import fields, split
+from mailroom.domain.labels import Labels
 from mailroom.domain.message import Credential, Server, Submission
 from mailroom.domain.token import message_token
 from mailroom.errors import (
     InvalidRequestError,
+    SendLimitExceededError,
     ServerSuspendedError,
     UnauthenticatedFromAddressError,
 )
@@ -74,7 +76,7 @@ def send_message(api: Api, caller: Caller, params: Params) -> Json:
         mail_from=call.mail_from,
         recipients=tuple(distinct(call.recipients)),
         raw=raw,
-        tag=call.tag,
+        labels=Labels(tags=(call.tag,) if call.tag else ()),
         bounce=call.bounce,
         received_with_ssl=True,
     )
@@ -119,6 +121,8 @@ def _accepted(
         raise PostalError("UnauthenticatedFromAddress", refusal) from error
     except ServerSuspendedError as error:
         raise PostalError("ServerSuspended") from error
+    except SendLimitExceededError as error:
+        raise PostalError("SendLimitExceeded", "The server has reached its send limit") from error
     keys = dict(zip(parcel.recipients, (d.key for d in accepted.deliveries), strict=True))
     return accepted.submission, {
         recipient.given: {

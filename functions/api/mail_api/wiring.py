@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mailroom.adapters.queued_notifications import QueuedNotifications
 
 _SLACK = 1024 * 1024  # octets of a request body that are not the message in base64
-_RETENTION_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,8 @@ def from_environment() -> Api:
         KmsKeyring(client("kms")),
     )
 
-    def key_of(server: Server, number: int, chance: int) -> str:
-        return body_key(server.id, number, chance, server.organisation, _RETENTION_DAYS)
+    def key_of(server: Server, number: int, chance: int, days: int) -> str:
+        return body_key(server.id, number, chance, server.organisation, days)
 
     spans = tracing()
     tables = mail_tables(settings)
