@@ -80,15 +80,17 @@ class Registrar:
             updated_at=now,
             secret=secret,
         )
-        changes = [
+        self._write([*self.creation(kind, made, actor), *beside])
+        return replace(made, revision=1)
+
+    def creation(self, kind: ResourceKind, made: Resource, actor: Actor) -> Sequence[Change]:
+        """Return the changes that make a resource, for one made together with another."""
+        return [
             Change.put(_record(made), ABSENT),
             *_guards(kind, None, made),
             *_runtime(kind, None, made),
-            self._audit("create", kind, None, made, actor, now),
-            *beside,
+            self._audit("create", kind, None, made, actor, made.created_at),
         ]
-        self._write(changes)
-        return replace(made, revision=1)
 
     def read(self, kind: ResourceKind, parent: str, id_: str) -> Resource:
         """Return a resource. Raises NotFoundError or, for another deployment's id,
@@ -254,7 +256,8 @@ class Registrar:
         try:
             self.registry.write(changes)
         except ConflictError as conflict:
-            raise _refusal(conflict) from conflict
+            is_new = any(c.place == conflict.place and c.expected == ABSENT for c in changes)
+            raise _refusal(conflict, is_new=is_new) from conflict
 
 
 def missing(id_: str, environment: str) -> NotFoundError:
@@ -264,11 +267,13 @@ def missing(id_: str, environment: str) -> NotFoundError:
     return NotFoundError("there is nothing with that id")
 
 
-def _refusal(conflict: ConflictError) -> Exception:
+def _refusal(conflict: ConflictError, *, is_new: bool) -> Exception:
     partition, sort = conflict.place
     if partition.startswith("unique#"):
         _, kind, unique, _ = partition.split("#", 3)
         return AlreadyExistsError(f"this {unique} is taken by another {kind}", field=unique)
+    if sort.startswith("r#") and is_new:
+        return AlreadyExistsError("there is one of that name already", field="name")
     if sort.startswith(("r#", "x#")):
         return RevisionError("it has changed since it was read")
     if partition.startswith(("network#", "credential#", "login#")):

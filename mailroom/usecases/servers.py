@@ -1,6 +1,6 @@
 """Make, change, suspend and find mail servers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,9 @@ from mailroom.domain.tenancy.access import Actor
 from mailroom.domain.tenancy.identity import new_server_id
 from mailroom.domain.tenancy.kinds.organisation import ORGANISATION
 from mailroom.domain.tenancy.kinds.server import RESERVED_PERMALINKS, SERVER
+from mailroom.domain.tenancy.kinds.stream import BUILT_IN, STREAM
 from mailroom.domain.tenancy.permalink import permalink_of
-from mailroom.domain.tenancy.record import Place
+from mailroom.domain.tenancy.record import Change, Place
 from mailroom.domain.tenancy.resource import PLATFORM, Resource
 from mailroom.errors import ForbiddenError
 from mailroom.usecases.registrar import Registrar, missing
@@ -66,7 +67,20 @@ def create_server(
         actor=actor,
         organisation=organisation,
         id_=id_,
+        beside=_streams(f"server#{id_}", organisation, actor, registrar),
     )
+
+
+def _streams(
+    server: str, organisation: str, actor: Actor, registrar: Registrar
+) -> Sequence[Change]:
+    """Return the changes that give a new server the streams every one has."""
+    now = registrar.clock.now()
+    built_in = (
+        Resource("stream", server, name, fields, organisation, created_at=now, updated_at=now)
+        for name, fields in BUILT_IN.items()
+    )
+    return [change for each in built_in for change in registrar.creation(STREAM, each, actor)]
 
 
 def change_server(

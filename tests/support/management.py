@@ -13,6 +13,7 @@ from mailroom.domain.tenancy.access import ALL
 from mailroom.domain.tenancy.record import Change, Place, Record
 from mailroom.domain.tenancy.spelling import credential_pk
 from mailroom.fakes.memory import FixedChance
+from mailroom.fakes.notifying import MemoryNotifications
 from mailroom.fakes.registry import MemoryKeyring, MemoryRegistry
 from mailroom.fakes.requests import MemoryAnswers, MemoryRequestLimits
 from mailroom.usecases.registrar import Registrar
@@ -39,8 +40,10 @@ class Management:
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     rates: Rates = field(default_factory=lambda: Rates(limit=1_000_000))
     areas: dict[str, Any] = field(default_factory=dict)
+    calls: MemoryNotifications = field(default_factory=MemoryNotifications)
 
     def __post_init__(self) -> None:
+        self.areas = {**self.standard_areas(), **self.areas}
         self.root = self.key("platform", id_="key_root", scopes=[ALL])
 
     @cached_property
@@ -56,6 +59,10 @@ class Management:
             tracking_url="https://track.mail.test",
             areas=self.areas,
         )
+
+    def standard_areas(self) -> dict[str, Any]:
+        """Return the ports of every area of the API, in memory."""
+        return {"webhook_calls": lambda: self.calls}
 
     @cached_property
     def handler(self) -> Handler:

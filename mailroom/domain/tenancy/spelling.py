@@ -30,9 +30,19 @@ _FORMER_SCOPES = (SEND_SCOPE, "messages:read", "messages:write", "webhooks:read"
 _SHORTEST = {4: 8, 6: 16}  # a network larger than that is a typing mistake, not a customer
 
 
+def secret_hash(secret: str) -> str:
+    """Return what is stored of a secret: its SHA-256 in hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def hash_pk(digest: str) -> str:
+    """Partition key of what the secret with this `secret_hash` opens."""
+    return f"credential#{digest}"
+
+
 def credential_pk(secret: str) -> str:
     """Partition key of a credential: the SHA-256 of its secret, which itself is not stored."""
-    return f"credential#{hashlib.sha256(secret.encode()).hexdigest()}"
+    return hash_pk(secret_hash(secret))
 
 
 def network_pk(network: str) -> str:
@@ -103,9 +113,15 @@ def _limits(stored: dict[str, Any]) -> Limits:
     return Limits(*periods, LimitAction(stored.get("action", "hold")))
 
 
+def credential_body(credential: Credential) -> dict[str, Any]:
+    """Return a credential row's values, fit for JSON."""
+    listed = {"scopes": sorted(credential.scopes), "networks": list(credential.networks)}
+    return {**asdict(credential), **listed}
+
+
 def dump_credential(credential: Credential) -> str:
     """Write a credential row's JSON."""
-    return json.dumps({**asdict(credential), "scopes": sorted(credential.scopes)})
+    return json.dumps(credential_body(credential))
 
 
 def load_credential(stored: dict[str, Any]) -> Credential:
@@ -126,15 +142,18 @@ def load_credential(stored: dict[str, Any]) -> Credential:
 
 def dump_webhook(webhook: Webhook) -> str:
     """Write a webhook row's JSON."""
-    return json.dumps(
-        {
-            "url": webhook.url,
-            "events": sorted(webhook.events),
-            "enabled": webhook.enabled,
-            "sign": webhook.sign,
-            "views": webhook.views,
-        }
-    )
+    return json.dumps(webhook_body(webhook))
+
+
+def webhook_body(webhook: Webhook) -> dict[str, Any]:
+    """Return what a webhook row says."""
+    return {
+        "url": webhook.url,
+        "events": sorted(webhook.events),
+        "enabled": webhook.enabled,
+        "sign": webhook.sign,
+        "views": str(webhook.views),
+    }
 
 
 def load_webhook(id_: str, server: ServerId, stored: dict[str, Any]) -> Webhook:

@@ -86,7 +86,7 @@ def _body(operation: Operation, answer: Answer, headers: dict[str, str]) -> str 
     if operation.answer is not None and not isinstance(value, operation.answer):
         value = operation.answer.model_validate(value, from_attributes=True)
     if isinstance(value, BaseModel):
-        return value.model_dump_json()
+        return value.model_dump_json(by_alias=True)
     return json.dumps(value, separators=(",", ":"))
 
 

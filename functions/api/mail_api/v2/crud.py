@@ -26,13 +26,27 @@ def _as_merged(_: Call, __: Resource, fields: Fields) -> Fields:
     return fields
 
 
+def _of_target(call: Call) -> str:
+    return call.parent
+
+
+def _new_id(_: Call, __: Fields) -> str:
+    return ""
+
+
+def _nothing_first(_: Call, __: Resource) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Crud:
     """How one kind of resource is served.
 
     `path` is that of the collection, `parameter` the name of the id in the path behind it. `made`
     completes and checks the fields of a new one, `merged` those of a changed one; both may raise
-    ApiError. Operations are named `<tag>.<verb>`.
+    ApiError. `parent` says what the resources hang on, `chosen_id` which id a new one gets if it
+    is not to be drawn, `before_delete` what has to be done first. Operations are named
+    `<tag>.<verb>`.
     """
 
     kind: ResourceKind
@@ -47,6 +61,9 @@ class Crud:
     noun: str
     made: Callable[[Call, Fields], Fields] = _as_sent
     merged: Callable[[Call, Resource, Fields], Fields] = _as_merged
+    parent: Callable[[Call], str] = _of_target
+    chosen_id: Callable[[Call, Fields], str] = _new_id
+    before_delete: Callable[[Call, Resource], None] = _nothing_first
 
     @property
     def operations(self) -> Sequence[Operation]:
@@ -126,7 +143,7 @@ def read_cursor(cursor: str) -> str:
 def _list(crud: Crud, call: Call) -> Any:
     def read(limit: int, after: str) -> tuple[Sequence[Any], str]:
         found, more = call.desk.registrar.page(
-            crud.kind, call.parent, limit=limit, after=after, deleted=call.query.deleted
+            crud.kind, crud.parent(call), limit=limit, after=after, deleted=call.query.deleted
         )
         return list(map(flat, found)), more
 
@@ -134,16 +151,21 @@ def _list(crud: Crud, call: Call) -> Any:
 
 
 def _create(crud: Crud, call: Call) -> Answer:
-    fields = crud.made(call, call.body.model_dump(mode="json"))
+    fields = crud.made(call, call.body.model_dump(mode="json", by_alias=True))
     made = call.desk.registrar.create(
-        crud.kind, call.parent, fields, actor=call.actor, organisation=call.target.organisation
+        crud.kind,
+        crud.parent(call),
+        fields,
+        actor=call.actor,
+        organisation=call.target.organisation,
+        id_=crud.chosen_id(call, fields),
     )
     return shown(crud.view, made)
 
 
 def one(crud: Crud, call: Call) -> Resource:
     """Return the resource a call's path names. Raises NotFoundError."""
-    return call.desk.registrar.read(crud.kind, call.parent, call.path[crud.parameter])
+    return call.desk.registrar.read(crud.kind, crud.parent(call), call.path[crud.parameter])
 
 
 def _read(crud: Crud, call: Call) -> Answer:
@@ -152,18 +174,20 @@ def _read(crud: Crud, call: Call) -> Answer:
 
 def _update(crud: Crud, call: Call) -> Answer:
     before = expected(call, one(crud, call))
-    given = call.body.model_dump(mode="json", exclude_unset=True)
+    given = call.body.model_dump(mode="json", by_alias=True, exclude_unset=True)
     fields = crud.merged(call, before, {**before.fields, **given})
     after = call.desk.registrar.update(crud.kind, before, fields, actor=call.actor)
     return shown(crud.view, after)
 
 
 def _delete(crud: Crud, call: Call) -> Answer:
-    call.desk.registrar.delete(crud.kind, expected(call, one(crud, call)), actor=call.actor)
+    gone = expected(call, one(crud, call))
+    crud.before_delete(call, gone)
+    call.desk.registrar.delete(crud.kind, gone, actor=call.actor)
     return Answer()
 
 
 def _restore(crud: Crud, call: Call) -> Answer:
     id_ = call.path[crud.parameter]
-    back = call.desk.registrar.restore(crud.kind, call.parent, id_, actor=call.actor)
+    back = call.desk.registrar.restore(crud.kind, crud.parent(call), id_, actor=call.actor)
     return shown(crud.view, back)

@@ -5,13 +5,30 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from mail_api.v2.operation import Operation
-from mail_api.v2.resources import description, me, organisations, servers
+from mail_api.v2.resources import (
+    audit,
+    description,
+    inbound,
+    me,
+    organisations,
+    pools,
+    servers,
+    streams,
+    templates,
+    webhooks,
+)
 
 OPERATIONS: Sequence[Operation] = (
     *description.OPERATIONS,
     *me.OPERATIONS,
     *organisations.OPERATIONS,
     *servers.OPERATIONS,
+    *streams.OPERATIONS,
+    *templates.OPERATIONS,
+    *inbound.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *pools.OPERATIONS,
+    *audit.OPERATIONS,
 )
 
 

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mail_api.v2.desk import Desk
-from mail_api.wiring import Api
+from mail_api.wiring import Api, webhook_calls
 from mailroom.settings import load_settings
 from mailroom.usecases.registrar import Registrar
 
@@ -33,5 +33,5 @@ def desk_of(api: "Callable[[], Api]") -> Desk:
         api=api,
         tracking_url=settings.tracking_url,
         large_url=settings.large_api_url,
-        areas={},
+        areas={"webhook_calls": webhook_calls},
     )

@@ -66,13 +66,15 @@ class Empty(Body):
     """A body without fields, or none at all."""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return a text without control characters as it is. Raises ValueError for another."""
     if _UNFIT.search(text):
         raise ValueError("control characters are not allowed")
     return text
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Return a text whose only control characters are line ends and tabs. Raises ValueError."""
     if _UNFIT_TEXT.search(text):
         raise ValueError("control characters are not allowed")
     return text
@@ -89,12 +91,12 @@ def _time_zone(name: str) -> str:
 def line(most: int, least: int = 1) -> Any:
     """Return the type of a string of one line."""
     limits = StringConstraints(min_length=least, max_length=most)
-    return Annotated[str, limits, AfterValidator(_one_line)]
+    return Annotated[str, limits, AfterValidator(one_line)]
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_one_line)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_one_line)]
-Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_clean)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(one_line)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(one_line)]
+Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(clean)]
 Permalink = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$")]
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")]
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone)]
