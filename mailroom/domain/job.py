@@ -45,7 +45,7 @@ class Progress:
 class Job:
     """One piece of long work of an `owner` ("platform", "organisation#<id>", "server#<id>").
 
-    `parameters` never change; `checkpoint` is where the next step begins; `result` is for the
+    `parameters` do not change; `checkpoint` is where the next step begins; `result` is for the
     reader. `beat_at` is when it was last touched, or until when it rests after an error;
     `tries` counts errors in a row. `version` grows with every save.
     """
@@ -76,7 +76,8 @@ class Job:
 class StepResult:
     """What one step did. `done` and `failed` are of this step alone; `total` None keeps the old.
 
-    `result` is merged into the job's result.
+    `result` is merged into the job's result. `forget` names parameters that are to be kept no
+    longer: an address, once it is erased.
     """
 
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class StepResult:
     total: int | None = None
     finished: bool = False
     result: Mapping[str, Any] = field(default_factory=dict)
+    forget: frozenset[str] = frozenset()
 
 
 def claim(job: Job, now: float) -> Job | None:
@@ -122,6 +124,7 @@ def after_step(job: Job, step: StepResult, now: float) -> Job:
             was.total if step.total is None else step.total,
         ),
         result={**job.result, **step.result},
+        parameters={k: v for k, v in job.parameters.items() if k not in step.forget},
         tries=0,
         error="",
         beat_at=now,

@@ -95,6 +95,12 @@ def normal_address(text: str) -> str:
     return f"{local}@{_DOT.join(map(_ascii_label, address.domain.split(_DOT)))}"
 
 
+def unicode_address(normal: str) -> str:
+    """Return a normal address with its domain in Unicode, as people and old rows may have it."""
+    local, _, domain = normal.rpartition("@")
+    return f"{local}@{_DOT.join(map(_unicode_label, domain.split(_DOT)))}"
+
+
 def recipient_hmac(secret: bytes, address: str) -> str:
     """Return the keyed hash (HMAC-SHA-256, hexadecimal) by which a recipient is found.
 
@@ -144,11 +150,18 @@ def _unquoted(local: str) -> str:
     return bare
 
 
+def _unicode_label(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label.removeprefix("xn--").encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+
+
 def _ascii_label(label: str) -> str:
-    if label.startswith("xn--"):
-        try:
-            label = label.removeprefix("xn--").encode("ascii").decode("punycode")
-        except UnicodeError:
-            return label
-    label = unicodedata.normalize("NFKC", label).lower()
+    found = _unicode_label(label)
+    if label.startswith("xn--") and found == label:
+        return label
+    label = unicodedata.normalize("NFKC", found).lower()
     return label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")

@@ -17,7 +17,9 @@ def raw_message(submission: Submission, bodies: Bodies) -> bytes:
     body = submission.body
     if body.inline is not None:
         return zlib.decompressobj().decompress(body.inline, _MAX_UNPACKED)
+    if not body.key:
+        raise BodyGoneError("it was erased")
     try:
-        return bodies.get(body.key or "")
+        return bodies.get(body.key)
     except KeyError as error:
         raise BodyGoneError(body.key) from error

@@ -1,0 +1,52 @@
+"""What an organisation has: its servers and their streams, as far as people's data lies there."""
+
+from collections.abc import Iterator, Sequence
+
+from mailroom.domain.message import BROADCAST, TRANSACTIONAL, ServerId
+from mailroom.domain.suppression import organisation_scope, server_scope, stream_scope
+from mailroom.domain.tenancy.record import Record
+from mailroom.domain.tenancy.resource import deleted_prefix_of, prefix_of
+from mailroom.ports.registry import Registry
+
+_PAGE = 100
+
+
+def records_of(registry: Registry, parent: str, prefix: str) -> Iterator[Record]:
+    """Yield all records of a partition whose sort keys begin with `prefix`."""
+    after = ""
+    while True:
+        page = registry.page(parent, prefix, limit=_PAGE, after=after)
+        yield from page.records
+        after = page.after
+        if not after:
+            return
+
+
+def servers_of(registry: Registry, organisation: str) -> Sequence[ServerId]:
+    """Return the servers of an organisation, those that were deleted and can be had back too."""
+    parent = f"organisation#{organisation}"
+    prefixes = prefix_of("server"), deleted_prefix_of("server")
+    return [
+        ServerId(record.place.sort.removeprefix(prefix))
+        for prefix in prefixes
+        for record in records_of(registry, parent, prefix)
+    ]
+
+
+def streams_of(registry: Registry, server: ServerId) -> Sequence[str]:
+    """Return the names of a server's streams: the two that all have, and its own."""
+    own = [
+        str(record.body["fields"]["name"])
+        for prefix in (prefix_of("stream"), deleted_prefix_of("stream"))
+        for record in records_of(registry, f"server#{server}", prefix)
+    ]
+    return list(dict.fromkeys([TRANSACTIONAL, BROADCAST, *own]))
+
+
+def scopes_within(registry: Registry, organisation: str) -> Iterator[str]:
+    """Yield every scope in which something of an organisation can be suppressed."""
+    yield organisation_scope(organisation)
+    for server in servers_of(registry, organisation):
+        yield server_scope(server)
+        for stream in streams_of(registry, server):
+            yield stream_scope(server, stream)
