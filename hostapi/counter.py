@@ -1,16 +1,13 @@
 """Serving one request: let in, body, app, answer."""
 
 import asyncio
-import base64
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
-from multidict import CIMultiDict
 
 from egress.submission.host import Network
 from hostapi.body import ReceivedBody, receive
@@ -18,9 +15,9 @@ from hostapi.client import client_address
 from hostapi.desk import Desk
 from hostapi.event import event_of
 from hostapi.limits import HttpLimits, Shares
-from hostapi.refusal import NAME, RefusedError, busy, refusal
+from hostapi.refusal import RefusedError, busy, refusal
+from hostapi.reply import Reply
 
-_PIECE = 64 * 1024  # octets of an answer between two looks at whether the client takes them
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -52,14 +49,13 @@ class Counter:
         client = client_address(request.remote or "", fields, self._setting.proxies)
         with self._entered(request.protocol):
             try:
-                answer, rest = _response(await self._called(request, client), request.method)
+                async with self._reply(request, client) as reply:
+                    response = reply.response(request.method)
+                    return await self._handed_over(request, response, reply)
             except RefusedError as error:
                 path = request.rel_url.raw_path
-                answer = refusal(error, client=client, method=request.method, path=path)
-                rest = b""
-            if self._closing:
-                answer.force_close()
-            return await self._handed_over(request, answer, rest)
+                refused = refusal(error, client=client, method=request.method, path=path)
+                return await self._handed_over(request, refused, None)
 
     @property
     def busy(self) -> Collection[RequestHandler]:
@@ -86,7 +82,21 @@ class Counter:
             self._busy.discard(connection)
             self._calm.set()
 
-    async def _called(self, request: web.BaseRequest, client: str) -> dict[str, Any]:
+    @asynccontextmanager
+    async def _reply(self, request: web.BaseRequest, client: str) -> AsyncIterator[Reply]:
+        """Call the app. A long reply has its share of what is held, as a body has."""
+        reply = await self._called(request, client)
+        octets = reply.octets if reply.is_long else 0
+        try:
+            if not self.held.take(client, octets):
+                octets = 0
+                raise busy(self._setting.limits.retry_after)
+            yield reply
+        finally:
+            self.held.give_back(client, octets)
+            reply.close()
+
+    async def _called(self, request: web.BaseRequest, client: str) -> Reply:
         setting = self._setting
         if len(self._busy) > setting.limits.requests:
             raise busy(setting.limits.retry_after)
@@ -112,33 +122,19 @@ class Counter:
         await receive(request.content, body, limits, announced=announced, go_on=go_on)
 
     async def _handed_over(
-        self, request: web.BaseRequest, answer: web.StreamResponse, rest: bytes
+        self, request: web.BaseRequest, answer: web.StreamResponse, reply: Reply | None
     ) -> web.StreamResponse:
-        """Write the answer, `rest` piece by piece, and give up on who does not take it."""
+        """Write the answer, a long one piece by piece, and give up on who does not take it."""
+        if self._closing:
+            answer.force_close()
         try:
             async with asyncio.timeout(self._setting.limits.answer_time):
                 await answer.prepare(request)
-                view = memoryview(rest)
-                for start in range(0, len(view), _PIECE):
-                    await answer.write(view[start : start + _PIECE])
+                while reply and request.method != "HEAD" and (piece := reply.piece()):
+                    await answer.write(piece)
                 await answer.write_eof()
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError("the client does not take its answer") from None
         return answer
-
-
-def _response(answer: dict[str, Any], method: str) -> tuple[web.StreamResponse, bytes]:
-    """Return the response, and what is to be written behind it if that is much."""
-    headers: CIMultiDict[str] = CIMultiDict(answer["headers"])
-    headers["Server"] = NAME
-    for cookie in answer.get("cookies", []):
-        headers.add("Set-Cookie", cookie)
-    text = answer["body"] or ""
-    body = base64.b64decode(text) if answer["isBase64Encoded"] else text.encode()
-    if len(body) <= _PIECE or method == "HEAD":
-        return web.Response(status=answer["statusCode"], headers=headers, body=body), b""
-    response = web.StreamResponse(status=answer["statusCode"], headers=headers)
-    response.content_length = len(body)
-    return response, body

@@ -24,6 +24,8 @@ from hostapi.counter import Setting
 from hostapi.desk import Desk
 from hostapi.host import ApiHost, http_limits, read_host
 from hostapi.limits import MEGABYTE
+from hostapi.ration import Ration, RationedBodies
+from hostapi.reply import Reply
 from hostapi.server import HostApi
 from mailroom.adapters.chalice_http import Handler, http_api
 from mailroom.adapters.xray import Tracing, followed, tracing_of
@@ -42,9 +44,13 @@ def setting_of(api: Api, host: ApiHost, spans: Tracing) -> Setting:
     """Plug everything together. Raises SettingsError if this process cannot hold it."""
     check_descriptors(host.connections, "MAILROOM_HOSTAPI_CONNECTIONS")
     limits = http_limits(host, body=api.max_body, message=api.ports.max_message_size)
+    ration = Ration(host.large_threads)
+    rationed = replace(
+        api, ports=replace(api.ports, bodies=RationedBodies(api.ports.bodies, ration))
+    )
 
     def the_api() -> Api:
-        return api
+        return rationed
 
     desk = lazy_desk(the_api)  # of all threads: it keeps nothing of a request
 
@@ -57,7 +63,13 @@ def setting_of(api: Api, host: ApiHost, spans: Tracing) -> Setting:
 
     return Setting(
         limits=limits,
-        desk=Desk(make_handler, threads=host.threads, large_threads=host.large_threads),
+        desk=Desk(
+            make_handler,
+            partial(Reply, in_memory=limits.in_memory, folder=host.folder),
+            ration,
+            threads=host.threads,
+            large_threads=host.large_threads,
+        ),
         new_id=partial(secrets.token_hex, 8),
         proxies=host.proxies,
         folder=host.folder,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,8 @@ from mail_api.routes import create_app
 from hostapi.counter import Setting
 from hostapi.desk import Desk
 from hostapi.limits import MEGABYTE, HttpLimits
+from hostapi.ration import Ration, RationedBodies
+from hostapi.reply import Reply
 from hostapi.server import HostApi
 from hostapi.wiring import on_host
 from mailroom.adapters.chalice_http import Handler, http_api
@@ -122,6 +125,7 @@ class Stand:
     def __post_init__(self) -> None:
         self.memory = MemoryApi(limit=self.message)
         self._ids = count(1)
+        self.ration = Ration(self.large_threads)
         self._lock = threading.Lock()
 
     @property
@@ -130,6 +134,8 @@ class Stand:
 
     def _handler(self) -> Handler:
         api = on_host(self.memory.api)
+        bodies = RationedBodies(api.ports.bodies, self.ration)
+        api = replace(api, ports=replace(api.ports, bodies=bodies))
         inner = (
             self.handler_of(self.memory)
             if self.handler_of
@@ -151,7 +157,13 @@ class Stand:
         asyncio.get_running_loop().set_exception_handler(lambda _, what: escaped.append(what))
         setting = Setting(
             limits=replace(HttpLimits(self.body_limit), **self.limits),
-            desk=Desk(self._handler, threads=self.threads, large_threads=self.large_threads),
+            desk=Desk(
+                self._handler,
+                partial(Reply, in_memory=1_000, folder=self.folder),
+                self.ration,
+                threads=self.threads,
+                large_threads=self.large_threads,
+            ),
             new_id=lambda: f"request-{next(self._ids)}",
             proxies=[ip_network(network) for network in self.proxies],
             folder=self.folder,

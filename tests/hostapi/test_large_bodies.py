@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from hostapi.limits import MEGABYTE
 from mailroom.adapters.chalice_http import Handler
+from mailroom.fakes.memory import MemoryBodies
 from tests.hostapi.stand import JSON_CALL, Client, Stand, request, until
 from tests.support.api_calls import MemoryApi
 
@@ -230,3 +232,55 @@ async def test_the_answer_may_be_as_large_as_the_message() -> None:
         wanted = json.dumps({"id": made["id"], "_expansions": ["raw_message"]}).encode()
         shown = (await client.ask("POST", "/api/v1/messages/message", wanted, **JSON_CALL)).json
         assert base64.b64decode(shown["data"]["raw_message"]) == raw
+
+
+async def test_no_more_calls_work_with_large_messages_than_there_are_shares() -> None:
+    raw = message_of(MEGABYTE)
+    most, now, lock = [0], [0], threading.Lock()
+
+    class Watched(MemoryBodies):
+        def get(self, key: str) -> bytes:
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            try:
+                return super().get(key)
+            finally:
+                with lock:
+                    now[0] -= 1
+
+    stand = Stand(message=2 * MEGABYTE, threads=8, large_threads=2)
+    stand.memory.bodies = Watched()
+    async with stand.serving():
+        client = await stand.client()
+        sent = (await client.ask("POST", RAW, raw_call(raw), **JSON_CALL)).json
+        (made,) = sent["data"]["messages"].values()
+        wanted = json.dumps({"id": made["id"], "_expansions": ["raw_message"]}).encode()
+
+        async def read() -> None:
+            reader = await stand.client()
+            path = "/api/v1/messages/message"
+            shown = (await reader.ask("POST", path, wanted, **JSON_CALL)).json
+            assert base64.b64decode(shown["data"]["raw_message"]) == raw
+
+        await asyncio.gather(*(read() for _ in range(20)))
+        assert 0 < most[0] <= 2
+
+
+async def test_long_answers_have_their_share_until_they_are_taken() -> None:
+    def long_answer(_: MemoryApi) -> Handler:
+        return lambda *_: {
+            "statusCode": 200,
+            "headers": {},
+            "body": "x" * 9_000_000,
+            "isBase64Encoded": False,
+        }
+
+    async with Stand(handler_of=long_answer, limits={"held": 10_000_000}).serving() as stand:
+        slow, other = await stand.client(), await stand.client()
+        await slow.send(request("GET", "/", None, {}))
+        await until(lambda: stand.server.counter.held.taken == 9_000_000)
+        answer = await other.ask("GET", "/")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert len((await slow.answer()).body) == 9_000_000
+        await until(lambda: stand.server.counter.held.taken == 0)
