@@ -54,6 +54,8 @@ def common_variables(config: StackConfig) -> dict[str, str]:
         "MAILROOM_ENDPOINT_NETWORKS": "127.0.0.0/8",
         "MAILROOM_WEBHOOK_RETRY_HOURS": "24",
         "MAILROOM_WEBHOOK_TIMEOUT": "10",
+        "MAILROOM_BRAKE_COMPLAINT_RATE": "0.001",
+        "MAILROOM_BRAKE_BOUNCE_RATE": "0.05",
         "MAILROOM_TRACE_RATE": "1",
         "AWS_XRAY_DAEMON_ADDRESS": f"{LOOPBACK}:{config.ports.xray}",
     }

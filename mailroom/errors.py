@@ -136,3 +136,15 @@ class BrakeError(MailroomError):
     """What is asked of a server's brake makes no sense as it stands."""
 
     code = "brake_conflict"
+
+
+class LastOneError(MailroomError):
+    """Somebody has to stay: the last owner of an organisation, the platform's last administrator."""
+
+    code = "last_one"
+
+
+class InvitationError(MailroomError):
+    """The invitation is unknown, revoked, used or over; which of these, nobody is told."""
+
+    code = "invitation_not_valid"

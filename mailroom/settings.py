@@ -37,6 +37,8 @@ class Settings:
     webhook_retry_hours: float = 24.0  # how long a webhook call is tried again
     webhook_timeout: float = 10.0  # one whole call
     hold_days: float = 7.0  # how long a held message waits for a person
+    brake_complaint_rate: float = 0.001  # complaints of delivered mail; 0 is no limit
+    brake_bounce_rate: float = 0.05  # bad addresses among what got an answer for good
     trace_rate: float = 0.01  # share of requests that X-Ray follows
     xray_daemon: str = ""  # UDP host:port of the X-Ray daemon, if not the usual one
     legacy_tracking: LegacyHost | None = None  # Postal's tracking host, while it is still asked
@@ -84,6 +86,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         webhook_timeout=_bounded(environment, "MAILROOM_WEBHOOK_TIMEOUT", 10.0, 25.0),
         # A released body must still be there: the shortest class that keeps it is 30 days.
         hold_days=_bounded(environment, "MAILROOM_HOLD_DAYS", 7.0, 25.0),
+        brake_complaint_rate=_share(environment, "MAILROOM_BRAKE_COMPLAINT_RATE", 0.001),
+        brake_bounce_rate=_share(environment, "MAILROOM_BRAKE_BOUNCE_RATE", 0.05),
         trace_rate=_share(environment, "MAILROOM_TRACE_RATE", 0.01),
         xray_daemon=environment.get("AWS_XRAY_DAEMON_ADDRESS", ""),
         legacy_tracking=_legacy_tracking(environment),

@@ -66,6 +66,9 @@ locals {
     MAILROOM_WEBHOOK_RETRY_HOURS = tostring(var.webhook_retry_hours)
     MAILROOM_WEBHOOK_TIMEOUT     = tostring(var.webhook_timeout)
 
+    MAILROOM_BRAKE_COMPLAINT_RATE = tostring(var.brake_complaint_rate)
+    MAILROOM_BRAKE_BOUNCE_RATE    = tostring(var.brake_bounce_rate)
+
     MAILROOM_TRACE_RATE = tostring(var.trace_rate)
   })
 

@@ -115,6 +115,18 @@ variable "webhook_retry_hours" {
   default     = 24
 }
 
+variable "brake_complaint_rate" {
+  description = "Complaints of a server's delivered mail, as a share, over which its brake warns and holds; 0 is no limit."
+  type        = number
+  default     = 0.001
+}
+
+variable "brake_bounce_rate" {
+  description = "Hard bounces of what a server's mail got an answer for, as a share, over which its brake warns and holds; 0 is no limit."
+  type        = number
+  default     = 0.05
+}
+
 variable "legacy_tracking_host" {
   description = "Origin of Postal's tracking host, such as https://track.old.example; links in mail that Postal sent are redirected there."
   type        = string

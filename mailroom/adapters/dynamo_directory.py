@@ -6,7 +6,7 @@ change is seen within a minute.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from mailroom.adapters.kms_keyring import KmsKeyring
@@ -70,10 +70,12 @@ class DynamoDirectory:
             return None
         owner = f"organisation#{stored['organisation']}"
         organisation = self._cached((owner,), lambda: self._get(owner, "-")) or {}
+        brake = self._cached((f"brake#{id_}",), lambda: self._get(f"server#{id_}", "brake")) or {}
         # A suspended organisation suspends its servers, as in Postal.
-        return load_server(
+        server = load_server(
             id_, {**stored, "suspended": stored["suspended"] or organisation.get("suspended")}
         )
+        return replace(server, brake=brake.get("reason"))
 
     def address_credential(self, address: str) -> Credential | None:
         """See Directory.address_credential. One read of every network there could be."""

@@ -11,7 +11,7 @@ from mailroom.domain.provider import provider_of
 from mailroom.domain.statistic import Mailing
 
 _Key = tuple[str, str]
-_ATTRIBUTES = ("pk", "sk", "domain", "tag", "tags", "days", "stream", "rcpt", "rcpts")
+_ATTRIBUTES = ("pk", "sk", "domain", "tag", "tags", "days", "stream", "rcpt", "rcpts", "test")
 
 
 class DynamoMailings:
@@ -78,10 +78,12 @@ def _mailing(event: Event, rows: Mapping[_Key, MailingRow]) -> Mailing | None:
         if row is not None and row.rcpt:
             provider = provider_of(row.rcpt)
             providers[provider] = providers.get(provider, 0) + 1
+    first = (submission.tag,) if submission.tag else ()
     return Mailing(
         domain=submission.domain or "",
-        tags=load_tags(submission.tags, submission.tag),
+        tags=tuple(dict.fromkeys((*first, *load_tags(submission.tags)))),
         stream=submission.stream or TRANSACTIONAL,
         providers=providers,
         days=int(submission.days or METADATA_DAYS),
+        test=bool(submission.test),
     )

@@ -192,6 +192,7 @@ class MailingRow(Row):
     rcpts = NumberAttribute(null=True)
     tags = UnicodeAttribute(null=True)
     days = NumberAttribute(null=True)
+    test = BooleanAttribute(null=True)
 
 
 class LimitRow(Row):

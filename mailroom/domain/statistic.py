@@ -77,7 +77,7 @@ class Mailing:
 
     `providers` says how many recipients are with each provider: of the whole submission for an
     acceptance, of its one recipient for everything else. A message counts for each of its tags.
-    `days` is how long what is known of it is kept.
+    `days` is how long what is known of it is kept; a `test` never left us.
     """
 
     domain: str = ""
@@ -85,6 +85,7 @@ class Mailing:
     stream: str = ""
     providers: Mapping[str, int] = field(default_factory=dict)
     days: int = METADATA_DAYS
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ class MemoryMailings:
             stream=submission.stream,
             providers={name: names.count(name) for name in sorted(set(names))},
             days=submission.retention_days,
+            test=submission.test,
         )
 
 

@@ -15,6 +15,7 @@ from mailroom.domain.statistic import (
     Mailing,
     Recorded,
     Tally,
+    counter_names,
     merged,
     tallies,
 )
@@ -61,9 +62,16 @@ def count(recorded: Iterable[Recorded], ports: RecordPorts) -> int:
         return 0
     sums = merged(_admitted(tally, ports.statistics) for tally in tallies(new))
     written = ports.statistics.add(sums, _token(new))
-    for server in {tally.slot.server for tally in sums if _WATCHED & tally.counts.keys()}:
+    for server in {each.event.key.server for each in new if _is_watched(each)}:
         ports.watchlist.note(server, ports.clock.now())
     return written
+
+
+def _is_watched(recorded: Recorded) -> bool:
+    """Say whether brakes should look at the server because of an event. A simulated one is none."""
+    if recorded.mailing is not None and recorded.mailing.test:
+        return False
+    return bool(_WATCHED.intersection(counter_names(recorded.event, recorded.first)))
 
 
 def _admitted(tally: Tally, statistics: Statistics) -> Tally:

@@ -67,7 +67,7 @@ class Cloud:
         self.environment = {}
         for name, table in wanted["tables"].items():
             self._create(name, table)
-        queues = ("lane", "recorder", "fanout", "webhooks")
+        queues = ("lane", "recorder", "fanout", "webhooks", "jobs")
         self.queues = {n: self.sqs.create_queue(QueueName=n)["QueueUrl"] for n in queues}
         sns = session.client("sns")
         topic = sns.create_topic(Name="events")["TopicArn"]

@@ -245,6 +245,14 @@ def test_a_server_that_only_sends_is_not_watched(recorder):
     assert recorder.watchlist.lists == {}
 
 
+def test_a_simulated_bounce_alarms_nobody(recorder):
+    recorder.take(
+        accept(recorder, test=True), attempt(EventType.BOUNCED, bounce="hard", final=True)
+    )
+    assert recorder.totals["bounced_hard"] == 1
+    assert recorder.watchlist.lists == {}
+
+
 def test_a_message_counts_for_each_of_its_tags_once(recorder):
     recorder.take(accept(recorder, tag="a", tags=("a", "b")))
     assert recorder.slot(Dimension.TAG, "a") == recorder.slot(Dimension.TAG, "b") != {}

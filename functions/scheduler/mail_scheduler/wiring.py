@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from mail_scheduler.braking import brake
 from mail_scheduler.working import revive
 from mailroom.settings import Settings, load_settings
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mailroom.adapters.xray import Tracing
     from mailroom.ports.files import Files
     from mailroom.ports.suppressions import Suppressions
+    from mailroom.usecases.brakes import BrakePorts
     from mailroom.usecases.jobs import JobPorts, Step
     from mailroom.usecases.reconcile import ReconcilePorts
 
@@ -50,7 +52,37 @@ def ports() -> "ReconcilePorts":
 @cache
 def tasks() -> "Sequence[Task]":
     """Return what every tick looks after besides mail."""
-    return (partial(revive, job_ports()),)
+    return (partial(revive, job_ports()), partial(brake, brake_ports()))
+
+
+@cache
+def brake_ports() -> "BrakePorts":
+    """Return what brakes need."""
+    from mailroom.adapters.dynamo_brakes import DirectoryBrakeFlags, DynamoBrakes
+    from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
+    from mailroom.adapters.dynamo_statistics import DynamoStatistics, DynamoWatchlist
+    from mailroom.adapters.tables import (
+        BrakeRow,
+        CounterNamesRow,
+        CounterRow,
+        DirectoryRow,
+        ServerFactRow,
+        WatchedServerRow,
+        bound,
+    )
+    from mailroom.domain.brake import BrakePolicy
+    from mailroom.usecases.brakes import BrakePorts
+
+    settings = _settings()
+    counters = settings.resource("table", "counters")
+    return BrakePorts(
+        statistics=DynamoStatistics(bound(CounterRow, counters), bound(CounterNamesRow, counters)),
+        watchlist=DynamoWatchlist(bound(WatchedServerRow, counters)),
+        brakes=DynamoBrakes(bound(BrakeRow, counters)),
+        flags=DirectoryBrakeFlags(bound(DirectoryRow, settings.resource("table", "directory"))),
+        facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
+        policy=BrakePolicy(settings.brake_complaint_rate, settings.brake_bounce_rate),
+    )
 
 
 @cache
