@@ -5,7 +5,7 @@ shared between threads on purpose.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -107,6 +107,13 @@ class MemoryLedger:
             return False
         known[name] = event
         return True
+
+    def rewrite(self, key: DeliveryKey, change: Callable[[Event], Event]) -> int:
+        """Replace the history of a delivery event by event; return how many are different now."""
+        events = self._history.get(key, {})
+        after = {name: change(event) for name, event in events.items()}
+        self._history[key] = after
+        return sum(events[name] != event for name, event in after.items())
 
     def watched(self, now: float, limit: int) -> Sequence[tuple[ServerId, int, float]]:
         """See DueWork.watched."""
