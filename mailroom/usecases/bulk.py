@@ -8,15 +8,17 @@ meanwhile. A step may be repeated: what has moved already refuses the action, an
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from mailroom.domain.job import Job, StepResult
-from mailroom.domain.lifecycle import REDELIVERABLE, State
+from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId
 from mailroom.domain.message_filter import MessageFilter, matches
 from mailroom.domain.stored_message import Place, StoredMessage, dump_cursor, load_cursor
 from mailroom.errors import InvalidRequestError, MailroomError
 from mailroom.ports.search import MAX_SLICE, Search, Span
+from mailroom.usecases.cancel import CANCELLABLE, cancel
 from mailroom.usecases.find_messages import (
     MAX_LOOKED,
     Wanted,
@@ -25,6 +27,8 @@ from mailroom.usecases.find_messages import (
     where_of,
 )
 from mailroom.usecases.jobs import BrokenJobError, NewJob, Step
+from mailroom.usecases.release import HoldPorts, release
+from mailroom.usecases.retry import RETRYABLE, retry
 
 KIND = "messages.bulk"
 STEP_MESSAGES = 200  # looked at in one step
@@ -42,9 +46,9 @@ class BulkAction(StrEnum):
 
 # In other states the action refuses; such messages are not even counted.
 STATES: Mapping[BulkAction, frozenset[State]] = {
-    BulkAction.RETRY: REDELIVERABLE | {State.SCHEDULED, State.QUEUED, State.DEFERRED},
+    BulkAction.RETRY: RETRYABLE,
     BulkAction.RELEASE: frozenset({State.HELD}),
-    BulkAction.CANCEL: frozenset({State.HELD, State.QUEUED, State.SCHEDULED, State.DEFERRED}),
+    BulkAction.CANCEL: CANCELLABLE,
 }
 
 # Without a state: to send again what had ended must be asked for by name.
@@ -106,6 +110,15 @@ def new_bulk_job(action: BulkAction, target: Wanted, by: str) -> NewJob:
         "by": by,
     }
     return NewJob(KIND, f"server#{target.server}", by, parameters)
+
+
+def actions_of(ports: HoldPorts) -> Mapping[str, Act]:
+    """Return what can be done, by name."""
+    return {
+        BulkAction.RETRY: partial(retry, ports=ports),
+        BulkAction.RELEASE: partial(release, ports=ports),
+        BulkAction.CANCEL: partial(cancel, ports=ports),
+    }
 
 
 def bulk_step(search: Search, actions: Mapping[str, Act]) -> Step:
