@@ -1,18 +1,22 @@
 """The in-memory API as a WSGI application, for tools that test any web application."""
 
+import base64
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from tests.support.api_calls import MemoryApi, http_event
+from tests.support.api_calls import http_event
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class WsgiApi:
-    """Turns each request into the event that an HTTP API would send."""
+    """Turns each request into the event that an HTTP API would send.
 
-    def __init__(self, api: MemoryApi) -> None:
+    `api` has a `handler` and a `clock` (MemoryApi, Management).
+    """
+
+    def __init__(self, api: Any) -> None:
         self.api = api
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
@@ -34,4 +38,5 @@ class WsgiApi:
         answer = self.api.handler(event, None)
         status = HTTPStatus(answer["statusCode"])
         start(f"{status.value} {status.phrase}", list(answer["headers"].items()))
-        return [answer["body"].encode()]
+        body = answer["body"]
+        return [base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()]

@@ -12,7 +12,7 @@ from mailroom.adapters.chalice_http import Handler, http_api
 from mailroom.domain.tenancy.access import ALL
 from mailroom.domain.tenancy.record import Change, Place, Record
 from mailroom.domain.tenancy.spelling import credential_pk
-from mailroom.fakes.memory import FixedChance
+from mailroom.fakes.memory import FixedChance, FixedClock
 from mailroom.fakes.notifying import MemoryNotifications
 from mailroom.fakes.registry import MemoryKeyring, MemoryRegistry
 from mailroom.fakes.requests import MemoryAnswers, MemoryRequestLimits
@@ -59,6 +59,11 @@ class Management:
             tracking_url="https://track.mail.test",
             areas=self.areas,
         )
+
+    @property
+    def clock(self) -> FixedClock:
+        """The platform's clock."""
+        return self.memory.clock
 
     def standard_areas(self) -> dict[str, Any]:
         """Return the ports of every area of the API, in memory."""
