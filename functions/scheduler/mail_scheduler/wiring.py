@@ -81,6 +81,7 @@ def brake_ports() -> "BrakePorts":
         brakes=DynamoBrakes(bound(BrakeRow, counters)),
         flags=DirectoryBrakeFlags(bound(DirectoryRow, settings.resource("table", "directory"))),
         facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
+        directory=_directory(),
         policy=BrakePolicy(settings.brake_complaint_rate, settings.brake_bounce_rate),
     )
 
@@ -102,7 +103,21 @@ def job_ports() -> "JobPorts":
 @cache
 def kinds() -> "Mapping[str, Step]":
     """Return the steps of every kind of job."""
-    return {**_suppression_kinds()}
+    return {**_suppression_kinds(), **_message_kinds()}
+
+
+def _message_kinds() -> "Mapping[str, Step]":
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_search import DynamoSearch
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import mail_tables
+    from mailroom.usecases.bulk import KIND, actions_of, bulk_step
+    from mailroom.usecases.release import HoldPorts
+
+    mail = ports()
+    moving = HoldPorts(mail.ledger, mail.work, mail.lane, SystemClock(), _settings().delay_divisor)
+    found = DynamoSearch(mail_tables(_settings()), client("dynamodb"))
+    return {KIND: bulk_step(found, actions_of(moving))}
 
 
 def _suppression_kinds() -> "Mapping[str, Step]":
