@@ -75,7 +75,7 @@ class DynamoDirectory:
         server = load_server(
             id_, {**stored, "suspended": stored["suspended"] or organisation.get("suspended")}
         )
-        return replace(server, brake=brake.get("reason"))
+        return replace(server, braked=brake.get("reason"))
 
     def address_credential(self, address: str) -> Credential | None:
         """See Directory.address_credential. One read of every network there could be."""

@@ -50,7 +50,7 @@ def hold_reason(
     """
     if server.suspended:
         return Hold.SUSPENDED
-    if server.brake:
+    if server.braked:
         return Hold.BRAKE
     if submission.hold and not manual:
         return Hold.CREDENTIAL

@@ -212,7 +212,9 @@ class Server:
     retention_days: int = METADATA_DAYS
     postmaster_address: str = ""
     suppressed: OnSuppressed = OnSuppressed.SUPPRESS
-    brake: str | None = None  # the reason, while a brake holds its mail (`brake.py`)
+    braked: str | None = None  # the reason, while a brake holds its mail (`brake.py`)
+    complaint_limit: float | None = None  # share of mail; None is the platform's
+    bounce_limit: float | None = None
 
     @property
     def send_limits(self) -> Limits:

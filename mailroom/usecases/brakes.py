@@ -19,9 +19,10 @@ from mailroom.domain.brake import (
     lift,
     rates_of,
 )
-from mailroom.domain.message import ServerId
+from mailroom.domain.message import Mode, Server, ServerId
 from mailroom.domain.statistic import HOUR, Slot, summed
 from mailroom.errors import RevisionError
+from mailroom.ports import Directory
 from mailroom.ports.brakes import BrakeFlags, Brakes
 from mailroom.ports.server_facts import ServerFacts
 from mailroom.ports.statistics import Grain, Statistics, Watchlist
@@ -39,6 +40,7 @@ class BrakePorts:
     brakes: Brakes
     flags: BrakeFlags
     facts: ServerFacts
+    directory: Directory
     policy: BrakePolicy = field(default_factory=BrakePolicy)
 
 
@@ -53,10 +55,11 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a server stands: its brake, and the rates of the window now."""
+    """How a server stands: its brake, the rates of the window now, and what they may be."""
 
     brake: Brake
     rates: Rates
+    policy: BrakePolicy
 
 
 def servers_to_look_at(now: float, ports: BrakePorts, *, limit: int) -> Sequence[ServerId]:
@@ -79,7 +82,13 @@ def look_at(server: ServerId, now: float, ports: BrakePorts) -> Alarm | None:
     None when there is nothing new, or when somebody else changed the brake meanwhile.
     """
     before, version = ports.brakes.read(server)
-    after = decide(before, window_rates(server, now, ports.statistics), ports.policy, now)
+    known = ports.directory.server(server)
+    if known is None:  # deleted, and its brake with it
+        ports.brakes.swap(server, Brake(), version)
+        return None
+    # What a sandbox meets with is made up.
+    rates = Rates() if known.mode is Mode.SANDBOX else window_rates(server, now, ports.statistics)
+    after = decide(before, rates, policy_of(known, ports.policy), now)
     if after != before:
         if not ports.brakes.swap(server, after, version):
             return None
@@ -89,7 +98,12 @@ def look_at(server: ServerId, now: float, ports: BrakePorts) -> Alarm | None:
 
 def standing(server: ServerId, now: float, ports: BrakePorts) -> Standing:
     """Return how a server stands, without changing anything."""
-    return Standing(ports.brakes.read(server)[0], window_rates(server, now, ports.statistics))
+    known = ports.directory.server(server)
+    return Standing(
+        ports.brakes.read(server)[0],
+        window_rates(server, now, ports.statistics),
+        ports.policy if known is None else policy_of(known, ports.policy),
+    )
 
 
 def appeal_brake(server: ServerId, text: str, now: float, ports: BrakePorts) -> Alarm:
@@ -117,6 +131,12 @@ def lift_brake(
     if not ports.brakes.swap(server, after, version):
         raise RevisionError("the brake has changed meanwhile")
     return _tell(server, after, version + 1, ports)
+
+
+def policy_of(server: Server, policy: BrakePolicy) -> BrakePolicy:
+    """Return the platform's policy with the limits a server has of its own."""
+    own = {"complaint_rate": server.complaint_limit, "bounce_rate": server.bounce_limit}
+    return replace(policy, **{name: rate for name, rate in own.items() if rate is not None})
 
 
 def window_rates(server: ServerId, now: float, statistics: Statistics) -> Rates:

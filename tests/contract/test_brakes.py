@@ -76,7 +76,7 @@ def test_the_sending_path_sees_a_brake(cloud):
 
     def seen():
         found = DynamoDirectory(rows, FixedClock(), None).server(SERVER)
-        return found.brake
+        return found.braked
 
     assert seen() is None
     for _ in range(2):

@@ -24,6 +24,7 @@ from mailroom.domain.postal_words import WEBHOOK_EVENTS
 from mailroom.domain.statistic import HOUR, Slot, Tally
 from mailroom.errors import BrakeError, RevisionError
 from mailroom.fakes.brakes import MemoryBrakeFlags, MemoryBrakes
+from mailroom.fakes.memory import MemoryDirectory
 from mailroom.fakes.server_facts import MemoryServerFacts
 from mailroom.fakes.statistics import MemoryStatistics, MemoryWatchlist
 from mailroom.usecases.brakes import (
@@ -158,8 +159,16 @@ class World:
             MemoryBrakeFlags(),
             MemoryServerFacts(),
         )
+        self.directory = MemoryDirectory()
+        for server in (SERVER, OTHER):
+            self.directory.add_server(Server(server, "o", "n", "p", "abcdef"))
         self.ports = BrakePorts(
-            self.statistics, self.watchlist, self.brakes, self.flags, self.facts
+            self.statistics,
+            self.watchlist,
+            self.brakes,
+            self.flags,
+            self.facts,
+            self.directory,
         )
         self.added = 0
 
@@ -246,7 +255,31 @@ def test_a_flag_that_came_late_gives_way_to_the_newer_state(world):
 def test_standing_shows_brake_and_rates(world):
     world.met(sent=10, bounced=2, bounced_hard=1)
     shown = standing(SERVER, NOW, world.ports)
-    assert (shown.brake, shown.rates) == (Brake(), Rates(10, 12, 0, 1))
+    assert (shown.brake, shown.rates, shown.policy) == (Brake(), Rates(10, 12, 0, 1), POLICY)
+
+
+def test_a_server_may_have_limits_of_its_own(world):
+    server = replace(world.directory.server(SERVER), bounce_limit=0.2)
+    world.directory.add_server(server)
+    world.met(sent=900, bounced=100, bounced_hard=100)
+    assert look_at(SERVER, NOW, world.ports) is None
+    assert standing(SERVER, NOW, world.ports).policy == replace(POLICY, bounce_rate=0.2)
+    world.directory.add_server(replace(server, bounce_limit=0.01))
+    assert look_at(SERVER, NOW, world.ports).what == "brake_warned"
+
+
+def test_a_sandbox_is_not_judged(world):
+    server = world.directory.server(SERVER)
+    world.directory.add_server(replace(server, mode=Mode.SANDBOX))
+    world.met(sent=900, bounced=100, bounced_hard=100)
+    assert look_at(SERVER, NOW, world.ports) is None
+
+
+def test_the_brake_of_a_server_that_is_gone_goes_too(world):
+    gone = ServerId("dddddddddd")
+    world.brakes.brakes[gone] = HELD, 3
+    assert look_at(gone, NOW, world.ports) is None
+    assert world.brakes.touched(limit=5) == []
 
 
 def test_servers_are_found_by_what_happened_and_by_their_brakes(world):
@@ -277,7 +310,7 @@ def test_a_tick_raises_an_alarm_that_is_no_mail(world, capsys):
 
 
 def test_a_brake_holds_before_all_but_a_suspension_and_no_release_overrides_it():
-    server = Server(SERVER, "o", "n", "p", "abcdef", mode=Mode.DEVELOPMENT, brake="too much")
+    server = Server(SERVER, "o", "n", "p", "abcdef", mode=Mode.DEVELOPMENT, braked="too much")
     submission = Submission(
         SERVER, 1, 0.0, 1.0, "a@b", "a@b", "b", "", None, None, 1, 1, "api", False, BodyRef(),
         hold=True,

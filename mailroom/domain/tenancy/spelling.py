@@ -105,7 +105,15 @@ def load_server(id_: ServerId, stored: dict[str, Any]) -> Server:
         retention_days=stored.get("retention_days", METADATA_DAYS),
         postmaster_address=stored.get("postmaster_address", ""),
         suppressed=OnSuppressed(stored.get("suppressed", "suppress")),
+        complaint_limit=_share(stored, "complaints"),
+        bounce_limit=_share(stored, "hard_bounces"),
     )
+
+
+def _share(stored: dict[str, Any], rate: str) -> float | None:
+    """Return the share above which a server's own brake works; its resource has per cent."""
+    limit = (stored.get("brake") or {}).get(rate)
+    return None if limit is None else limit / 100
 
 
 def _limits(stored: dict[str, Any]) -> Limits:
