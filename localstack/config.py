@@ -17,6 +17,7 @@ LARGE_API_HOSTNAME = f"api-large.{PLATFORM_DOMAIN}"
 EHLO_NAME = f"out.{PLATFORM_DOMAIN}"
 REGION = "us-east-1"
 PREFIX = "mailroom"
+ENVIRONMENT = "local"  # ids and keys made here bear its mark
 DELAY_DIVISOR = 60.0  # a retry that waits a minute on AWS waits a second here
 MAX_MESSAGE_MB = 25
 

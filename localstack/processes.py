@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localstack.config import (
     EHLO_NAME,
+    ENVIRONMENT,
     LOOPBACK,
     MAX_MESSAGE_MB,
     MX_HOSTS,
@@ -51,6 +52,8 @@ def common_variables(config: StackConfig) -> dict[str, str]:
         "MAILROOM_WEB_HOSTNAME": PLATFORM_DOMAIN,
         "MAILROOM_MAX_MESSAGE_MB": str(MAX_MESSAGE_MB),
         "MAILROOM_LARGE_API_URL": config.api_large_url,
+        "MAILROOM_ENVIRONMENT": ENVIRONMENT,
+        "MAILROOM_TRACKING_URL": config.tracking_url,
         "MAILROOM_ENDPOINT_NETWORKS": "127.0.0.0/8",
         "MAILROOM_WEBHOOK_RETRY_HOURS": "24",
         "MAILROOM_WEBHOOK_TIMEOUT": "10",

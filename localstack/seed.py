@@ -1,48 +1,99 @@
-"""The demonstration tenant's rows: server, credentials, verified domain, webhook, keys.
+"""The demonstration tenant: organisation, server, credentials, verified domain, webhook, keys.
 
-Written through the platform's own adapters, so what is demonstrated is what runs.
+Written through the platform's own use cases and adapters, so what is demonstrated is what runs.
 """
 
 import base64
+import hashlib
 
 from localstack.config import FROM_DOMAIN, StackConfig
 from localstack.tenant import ORGANISATION, PERMALINK, Secrets, public_pem
 from mailroom.adapters.clients import client
 from mailroom.adapters.directory_rows import DirectoryRows
+from mailroom.adapters.dynamo_registry import DynamoRegistry
 from mailroom.adapters.kms_keyring import KmsKeyring
+from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import DirectoryRow, bound
-from mailroom.domain.message import Credential, Server, ServerId, Tracking, Webhook
+from mailroom.domain.message import Credential, ServerId
+from mailroom.domain.tenancy.access import ALL, SERVER_SCOPES, Actor
+from mailroom.domain.tenancy.kinds.organisation import ORGANISATION as ORGANISATION_KIND
+from mailroom.domain.tenancy.kinds.webhook import WEBHOOK
+from mailroom.domain.tenancy.record import Change, Place, Record
+from mailroom.domain.tenancy.resource import PLATFORM
+from mailroom.errors import AlreadyExistsError
 from mailroom.settings import Settings
+from mailroom.usecases.registrar import Registrar
+from mailroom.usecases.servers import ServerPorts, create_server
+
+SEEDER = Actor("local", "seed", "The local stack")
 
 
 def seed(config: StackConfig, kept: Secrets, settings: Settings, now: float) -> None:
     """Write the tenant's and the platform's rows. `now` is Unix seconds."""
     keyring = KmsKeyring(client("kms"), settings.resource("key", "secrets"))
-    rows = DirectoryRows(bound(DirectoryRow, settings.resource("table", "directory")), keyring)
-    server = ServerId(kept["server"])
-    demo = Server(
-        id=server,
-        organisation=ORGANISATION,
-        name="Main",
-        permalink=PERMALINK,
-        token=kept["server_token"],
-        tracking=Tracking(config.tracking_url),
+    model = bound(DirectoryRow, settings.resource("table", "directory"))
+    rows = DirectoryRows(model, keyring)
+    registrar = Registrar(
+        DynamoRegistry(model), SystemClock(), SystemChance(), settings.environment
     )
-    rows.put_server(demo)
-    rows.put_login(ORGANISATION, demo)
-    rows.put_credential(Credential("demo-api", server, "api", "Demo api"), kept["api_key"])
-    # The local host offers CRAM-MD5, and some clients insist on it once they see it.
-    smtp = Credential("demo-smtp", server, "smtp", "Demo smtp", cram=True)
-    rows.put_credential(smtp, kept["smtp_password"])
+    try:
+        _make_tenant(config, kept, registrar)
+    except AlreadyExistsError:  # a cloud that keeps what it has, LocalStack's for instance
+        return
+    _make_credentials(kept, rows)
     rows.put_domain(
         FROM_DOMAIN,
-        f"server#{server}",
+        f"server#{kept['server']}",
         selector=kept["dkim"]["selector"],
         private_key=base64.b64decode(kept["dkim"]["key"]),
         verified=True,
         return_path_ok=True,
     )
-    rows.put_webhook(Webhook("demo", server, f"{config.simulator_url}/webhooks/demo"))
+    _make_keys(kept, rows, registrar, now)
+
+
+def _make_tenant(config: StackConfig, kept: Secrets, registrar: Registrar) -> None:
+    organisation = {"name": "Demo", "permalink": ORGANISATION, "time_zone": "UTC"}
+    registrar.create(
+        ORGANISATION_KIND,
+        PLATFORM,
+        {**organisation, "suspended": None},
+        actor=SEEDER,
+        organisation=ORGANISATION,
+        id_=ORGANISATION,
+    )
+    server = {"name": "Main", "permalink": PERMALINK, "token": kept["server_token"]}
+    create_server(
+        ORGANISATION,
+        {**server, "id": kept["server"]},
+        actor=SEEDER,
+        ports=ServerPorts(registrar, config.tracking_url),
+    )
+    webhook = {"name": "Simulator", "url": f"{config.simulator_url}/webhooks/demo"}
+    registrar.create(
+        WEBHOOK,
+        f"server#{kept['server']}",
+        webhook,
+        actor=SEEDER,
+        organisation=ORGANISATION,
+        id_="demo",
+    )
+
+
+def _make_credentials(kept: Secrets, rows: DirectoryRows) -> None:
+    server = ServerId(kept["server"])
+    scopes = frozenset(map(str, SERVER_SCOPES))
+    api = Credential("demo-api", server, "api", "Demo api", scopes=scopes)
+    rows.put_credential(api, kept["api_key"])
+    # The local host offers CRAM-MD5, and some clients insist on it once they see it.
+    smtp = Credential("demo-smtp", server, "smtp", "Demo smtp", cram=True)
+    rows.put_credential(smtp, kept["smtp_password"])
+
+
+def _make_keys(kept: Secrets, rows: DirectoryRows, registrar: Registrar, now: float) -> None:
+    digest = hashlib.sha256(kept["platform_key"].encode()).hexdigest()
+    body = {"id": "demo-platform", "kind": "platform", "name": "Local platform", "scopes": [ALL]}
+    registrar.registry.write([Change.put(Record(Place(f"credential#{digest}"), body))])
     rows.put_block_list((), ())
     for purpose, key in kept["platform"].items():
         public = public_pem(key["secret"]) if purpose == "webhook" else ""

@@ -39,6 +39,8 @@ def describe(config: StackConfig, kept: Mapping[str, Any], children: Mapping[str
         },
         "ca_file": str(config.path("certificates", "ca.pem")),
         "api_key": kept.get("api_key"),
+        "platform_key": kept.get("platform_key"),
+        "server": kept.get("server"),
         "from_domain": FROM_DOMAIN,
         "recipient_domain": RECIPIENT_DOMAIN,
         "dns": f"{LOOPBACK}:{config.ports.dns}",

@@ -46,7 +46,9 @@ def make_secrets(path: Path) -> Secrets:
     # A folder of an older release lacks the keys that came later.
     missing = [purpose for purpose in SYMMETRIC if purpose not in whole["platform"]]
     whole["platform"] |= {purpose: _new_symmetric(purpose) for purpose in missing}
-    if missing or not kept:
+    added = {"platform_key": _chosen(LETTERS, 32)} if "platform_key" not in whole else {}
+    whole |= added
+    if missing or added or not kept:
         write_json(path, whole, mode=0o600)
     return whole
 

@@ -61,6 +61,8 @@ locals {
     MAILROOM_WEB_HOSTNAME       = var.web_hostname
     MAILROOM_MAX_MESSAGE_MB     = tostring(var.max_message_mb)
     MAILROOM_LARGE_API_URL      = var.large_api_url
+    MAILROOM_ENVIRONMENT        = var.prefix
+    MAILROOM_TRACKING_URL       = var.tracking_url
     MAILROOM_ENDPOINT_NETWORKS  = var.endpoint_networks
 
     MAILROOM_WEBHOOK_RETRY_HOURS = tostring(var.webhook_retry_hours)

@@ -82,6 +82,12 @@ variable "large_api_url" {
   default     = ""
 }
 
+variable "tracking_url" {
+  description = "Base URL of the tracking host, for servers without a tracking domain of their own."
+  type        = string
+  default     = ""
+}
+
 variable "host_ports" {
   description = "TCP ports of each process of a host that are open to clients."
   type        = map(list(number))
