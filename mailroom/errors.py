@@ -89,7 +89,7 @@ class BodyGoneError(Exception):
 class ConflictingJobError(MailroomError):
     """The job is in a state in which that cannot be asked of it."""
 
-    code = "JobConflict"
+    code = "job_conflict"
 
 
 class NotFoundError(MailroomError):
@@ -148,3 +148,15 @@ class InvitationError(MailroomError):
     """The invitation is unknown, revoked, used or over; which of these, nobody is told."""
 
     code = "invitation_not_valid"
+
+
+class DomainError(MailroomError):
+    """A domain, its DNS or its keys are not such that this can be done."""
+
+    code = "domain_conflict"
+
+
+class KeyUnfitError(MailroomError):
+    """The private key is none that DKIM signatures can be made with."""
+
+    code = "key_unfit"

@@ -55,6 +55,7 @@ WEBHOOK_EVENTS = frozenset(
         *_EVENTS.values(),
         "MessageBounced",
         "DomainDNSError",
+        "DomainDNSRecovered",  # Postal only tells of the error
         "SendLimitApproaching",
         "SendLimitExceeded",
         "ServerBrakeWarned",  # Postal has no brakes

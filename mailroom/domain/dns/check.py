@@ -29,7 +29,7 @@ from mailroom.domain.dns.spf import SpfAnswer, SpfResult, spf_records
 from mailroom.domain.dns.state import Check, Report, State
 
 MAX_SHOWN = 10  # values of an answer that are shown
-MAX_TEXT = 500  # characters of each
+MAX_TEXT = 1024  # characters of each
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import idna
-
 MAX_NAME = 253  # octets of a name written without its final dot, RFC 1035 section 2.3.4
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _OWNER = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
@@ -68,6 +66,18 @@ def same_name(one: str, other: str) -> bool:
     return one.rstrip(".").lower() == other.rstrip(".").lower()
 
 
+def shown_name(name: str) -> str:
+    """Return a domain as people write it, with the letters of its own script."""
+    if "xn--" not in name:
+        return name
+    import idna
+
+    try:
+        return idna.decode(name)
+    except (idna.IDNAError, UnicodeError):
+        return name
+
+
 def parents(name: str) -> Iterator[str]:
     """Yield the names above `name`, nearest first, down to the top-level domain."""
     labels = name.split(".")
@@ -76,6 +86,8 @@ def parents(name: str) -> Iterator[str]:
 
 
 def _encoded(name: str) -> str:
+    import idna  # its tables cost a cold start milliseconds, and few names need them
+
     try:
         return idna.encode(name, uts46=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError):

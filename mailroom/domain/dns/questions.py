@@ -52,7 +52,7 @@ def _questions(
         elif record.purpose is Purpose.DMARC:
             yield from _dmarc_questions(domain, answers)
         else:
-            yield Question(record.name, record.kind)
+            yield Question(record.name.lower(), record.kind)
 
 
 def _dmarc_questions(domain: SendingDomain, answers: Answers) -> Iterator[Question]:

@@ -89,8 +89,8 @@ class PublishedKey:
 class SendingDomain:
     """A domain and what is particular to it. Empty fields mean the platform's convention.
 
-    `spf` and `dmarc` are the records that are published now, if that is known: what we ask for
-    never weakens them.
+    Once a domain is `verified` its ownership record has done its work. `spf` and `dmarc` are the
+    records that are published now, if that is known: what we ask for never weakens them.
     """
 
     name: str
@@ -98,6 +98,7 @@ class SendingDomain:
     keys: tuple[PublishedKey, ...] = ()
     verification_prefix: str = ""
     return_path_label: str = ""
+    verified: bool = False
     receives: bool = False  # it has routes, so its MX is wanted
     spf: str = ""
     dmarc: str = ""
@@ -141,7 +142,8 @@ def as_published(domain: SendingDomain, answers: Answers) -> SendingDomain:
 
 def _identity(domain: SendingDomain, platform: PlatformNames) -> Iterable[Record]:
     proof = ownership_value(domain, platform)
-    yield Record(Purpose.OWNERSHIP, Kind.TXT, domain.name, proof, Need.REQUIRED)
+    proven = Need.OPTIONAL if domain.verified else Need.REQUIRED
+    yield Record(Purpose.OWNERSHIP, Kind.TXT, domain.name, proof, proven)
     for key in domain.keys:
         yield Record(
             Purpose.DKIM,
