@@ -80,7 +80,8 @@ class MariaDbSource:
 
 def _all_of(*names: str) -> str:
     # Names are our own or the server's, and quoted all the same; they cannot be parameters.
-    return "SELECT * FROM " + ".".join("`" + name.replace("`", "``") + "`" for name in names)
+    place = ".".join("`" + name.replace("`", "``") + "`" for name in names)
+    return f"SELECT * FROM {place}"  # noqa: S608  # see above
 
 
 def _cell(value: Any) -> str | int | float | bytes | None:
