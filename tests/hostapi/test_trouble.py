@@ -283,3 +283,21 @@ def test_shares_are_counted_in_all_and_by_client() -> None:
 def test_the_usual_limits_let_the_largest_message_in() -> None:
     limits = HttpLimits(77 * 1024 * 1024)
     assert limits.held_per_client >= limits.body
+
+
+async def test_an_upgrade_is_declined_and_the_connection_goes_on() -> None:
+    async with Stand().serving() as stand:
+        client = await stand.client()
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+        await client.send(request("GET", "/health", None, upgrade) + HELLO)
+        assert [(await client.answer()).status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("field", ["", "Connection: keep-alive\r\n"])
+async def test_http_1_0_is_answered(field: str) -> None:
+    async with Stand().serving() as stand:
+        client = await stand.client()
+        await client.send(f"GET /health HTTP/1.0\r\nHost: a\r\n{field}\r\n".encode())
+        assert (await client.answer()).json == {"status": "ok"}
+        if not field:
+            assert await client.is_hung_up_on()
