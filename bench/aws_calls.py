@@ -17,8 +17,10 @@ from urllib.parse import parse_qs
 Json = Mapping[str, Any]
 
 SEND_PATH = ("submission", "watch", "delivery put", "claim", "verdict", "release")
-HISTORY = ("history", "counters")
+HISTORY = ("history", "counters", "search index")
 UNIT = 1024  # octets of one write unit
+# Attributes that put an item into an index that searches read; each entry is a write of its own.
+INDEX_KEYS = frozenset({"day_key", "rcpt_key", "mid_key", "tag_key"})
 
 _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
 _DATED = re.compile(r"/\d{4}-\d\d-\d\d")
@@ -92,7 +94,7 @@ def writes(request: Request, answer: Json, sizes: Sizes) -> Iterator[tuple[str, 
         answers = answer.get("Responses", [])
         for statement, one in zip(body.get("Statements", []), answers, strict=False):
             if not statement["Statement"].startswith("SELECT"):
-                yield _statement(statement, one, sizes)
+                yield from _statement(statement, one, sizes)
     elif operation == "BatchWriteItem":
         yield from _batch(body, answer, sizes)
     elif operation in ("PutItem", "UpdateItem", "DeleteItem"):
@@ -103,7 +105,7 @@ def writes(request: Request, answer: Json, sizes: Sizes) -> Iterator[tuple[str, 
         if operation == "PutItem":
             sizes.known[_place(item)] = octets(item)
         units = _units(answer.get("ConsumedCapacity"))
-        yield _type_of(body.get("TableName", ""), item, operation), units
+        yield from _apart(_type_of(body.get("TableName", ""), item, operation), item, units)
 
 
 def _batch(body: Json, answer: Json, sizes: Sizes) -> Iterator[tuple[str, float]]:
@@ -113,33 +115,49 @@ def _batch(body: Json, answer: Json, sizes: Sizes) -> Iterator[tuple[str, float]
             entry.get("PutRequest", {}).get("Item") or entry.get("DeleteRequest", {}).get("Key", {})
             for entry in entries
         ]
-        alone = [_units_for(octets(item)) for item in items]
+        alone = [_units_for(octets(item)) + _entries(item) for item in items]
         consumed = answer.get("ConsumedCapacity", [])
         total = sum(_units(one) for one in consumed if one.get("TableName") == table)
         for item, share in zip(items, alone, strict=True):
             sizes.known[_place(item)] = octets(item)
-            yield _type_of(table, item, "PutItem"), (total or sum(alone)) * share / sum(alone)
+            units = (total or sum(alone)) * share / sum(alone)
+            yield from _apart(_type_of(table, item, "PutItem"), item, units)
 
 
-def _statement(statement: Json, answer: Json, sizes: Sizes) -> tuple[str, float]:
+def _apart(kind: str, item: Json, units: float) -> Iterator[tuple[str, float]]:
+    """Yield what the item cost and, apart from it, what its entries in indexes did."""
+    entries = min(_entries(item), units)
+    yield kind, units - entries
+    if entries:
+        yield "search index", entries
+
+
+def _entries(item: Json) -> float:
+    return float(len(INDEX_KEYS & item.keys()))
+
+
+def _statement(statement: Json, answer: Json, sizes: Sizes) -> Iterator[tuple[str, float]]:
     text, parameters = statement["Statement"], statement.get("Parameters", [])
     if "Error" in answer:
-        return "refused", 1.0
+        yield "refused", 1.0
+        return
     if text.startswith("INSERT"):
         item = dict(zip(_NAME_OF_VALUE.findall(text), parameters, strict=True))
         sizes.known[_place(item)] = octets(item)
         found = _TABLE_OF_STATEMENT.search(text)
-        units = _units_for(octets(item))
-        return _type_of(found[1] if found else "", item, "PutItem"), units
+        kind = _type_of(found[1] if found else "", item, "PutItem")
+        yield from _apart(kind, item, _units_for(octets(item)) + _entries(item))
+        return
     if "SET claim=?" in text:
         item = answer.get("Item", {})
         sizes.known[_place(item)] = octets(item)
-        return "claim", _units_for(octets(item))
+        yield "claim", _units_for(octets(item))
+        return
     # The item as it was plus all that is set: at most what it is now.
     before = max((sizes.known.get(place, 0) for place in _pairs(parameters)), default=0)
     added = sum(_value_octets(parameter) for parameter in parameters)
     index = 1.0 if "SET due_at" in text else 0.0
-    return ("verdict" if "event=?" in text else "release"), _units_for(before + added) + index
+    yield ("verdict" if "event=?" in text else "release"), _units_for(before + added) + index
 
 
 def _pairs(parameters: list[Json]) -> Iterator[tuple[str, str]]:
@@ -156,6 +174,8 @@ def _type_of(table: str, item: Json, operation: str) -> str:
         return "submission"
     if sort_key.startswith("h#"):
         return "history"
+    if sort_key.startswith("t#"):
+        return "search index"
     return {"PutItem": "delivery put", "UpdateItem": "reconciled"}.get(operation, "discarded")
 
 

@@ -137,6 +137,29 @@ def test_a_batch_shares_its_units_by_size() -> None:
     assert found == [("delivery put", 1.0), ("delivery put", 2.0)]
 
 
+def test_entries_in_indexes_are_counted_apart() -> None:
+    row = item("d#0000", rcpt="a" * 1_500, rcpt_key="server#1")
+    put = dynamodb("PutItem", TableName="x-mail", Item=row)
+    assert list(writes(put, consumed(3.0), Sizes())) == [
+        ("delivery put", 2.0),
+        ("search index", 1.0),
+    ]
+    names = ", ".join(f"'{name}': ?" for name in row)
+    insert = {"Statement": f'INSERT INTO "x-mail" VALUE {{{names}}}', "Parameters": [*row.values()]}
+    statement = dynamodb("BatchExecuteStatement", Statements=[insert])
+    assert list(writes(statement, {"Responses": [{}]}, Sizes())) == [
+        ("delivery put", 2.0),
+        ("search index", 1.0),
+    ]
+    batch = dynamodb("BatchWriteItem", RequestItems={"x-mail": [{"PutRequest": {"Item": row}}] * 2})
+    answer = {"ConsumedCapacity": [{"TableName": "x-mail", "CapacityUnits": 6.0}]}
+    assert (
+        list(writes(batch, answer, Sizes())) == [("delivery put", 2.0), ("search index", 1.0)] * 2
+    )
+    tag = dynamodb("PutItem", TableName="x-mail", Item=item("t#01", tag_key="server#t#1"))
+    assert list(writes(tag, consumed(2.0), Sizes())) == [("search index", 1.0)] * 2
+
+
 def test_an_item_is_as_large_as_its_names_and_values() -> None:
     assert octets({"pk": {"S": "ab"}, "n": {"N": "1234"}, "yes": {"BOOL": True}}) == 4 + 4 + 4
     assert octets({"b": {"B": "aGVsbG8h"}}) == 1 + 6
