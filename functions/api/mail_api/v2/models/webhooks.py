@@ -1,8 +1,15 @@
 """Schemas of webhooks and of their calls."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from mail_api.v2.models.base import Body, Dated, Listing, Moment, Name, Reference, View
 from mailroom.domain.message import Views
@@ -10,8 +17,16 @@ from mailroom.domain.postal_words import WEBHOOK_EVENTS
 from mailroom.domain.redaction import redact_url
 from mailroom.domain.webhook_target import MAX_URL, is_topic
 
-# The names are data of the domain, so the type is made of them.
-EventName = Literal[tuple(sorted(WEBHOOK_EVENTS))]  # type: ignore[valid-type]
+
+def _event(name: str) -> str:
+    if name not in WEBHOOK_EVENTS:
+        raise ValueError("there is no such event")
+    return name
+
+
+# The names are data of the domain, so the schema is made of them.
+_EVENTS = WithJsonSchema({"type": "string", "enum": sorted(WEBHOOK_EVENTS)})
+EventName = Annotated[str, StringConstraints(max_length=64), AfterValidator(_event), _EVENTS]
 Url = Annotated[str, StringConstraints(min_length=8, max_length=MAX_URL)]
 Events = Annotated[list[EventName], Field(max_length=len(WEBHOOK_EVENTS))]
 Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f-]{1,64}$")]
