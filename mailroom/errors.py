@@ -132,6 +132,12 @@ class ForbiddenError(MailroomError):
     code = "forbidden"
 
 
+class RangeError(MailroomError):
+    """A range of time is longer than there may be, or ends before it begins."""
+
+    code = "range_not_possible"
+
+
 class BrakeError(MailroomError):
     """What is asked of a server's brake makes no sense as it stands."""
 
@@ -139,7 +145,7 @@ class BrakeError(MailroomError):
 
 
 class LastOneError(MailroomError):
-    """Somebody has to stay: the last owner of an organisation, the platform's last administrator."""
+    """Somebody has to stay: an organisation's last owner, the platform's last administrator."""
 
     code = "last_one"
 
@@ -160,3 +166,9 @@ class KeyUnfitError(MailroomError):
     """The private key is none that DKIM signatures can be made with."""
 
     code = "key_unfit"
+
+
+class NoSecretError(MailroomError):
+    """The credential has no secret to be changed."""
+
+    code = "no_secret"

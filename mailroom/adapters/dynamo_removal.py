@@ -29,6 +29,7 @@ class DynamoRemoval:
         self._mail = bound(KeyRow, self._table)
         self._counters = bound(KeyRow, settings.resource("table", "counters"))
         self._calls = bound(KeyRow, settings.resource("table", "notifications"))
+        self._directory = bound(KeyRow, settings.resource("table", "directory"))
         self._dynamodb = dynamodb
 
     def mail(self, server: ServerId, day: float, limit: int) -> Sequence[StoredMail]:
@@ -73,6 +74,10 @@ class DynamoRemoval:
             if dropped >= limit:
                 return dropped
         return dropped + self._delete(self._counters, lists)
+
+    def drop_directory(self, partition: str, limit: int) -> int:
+        """See Removal.drop_directory."""
+        return self._drop(self._directory, partition, limit)
 
     def drop_calls(self, server: ServerId, webhook: str, limit: int) -> int:
         """See Removal.drop_calls."""

@@ -77,7 +77,7 @@ class StepResult:
     """What one step did. `done` and `failed` are of this step alone; `total` None keeps the old.
 
     `result` is merged into the job's result. `forget` names parameters that are to be kept no
-    longer: an address, once it is erased.
+    longer: an address, once it is erased. The job rests until `not_before` (Unix seconds).
     """
 
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
@@ -87,6 +87,7 @@ class StepResult:
     finished: bool = False
     result: Mapping[str, Any] = field(default_factory=dict)
     forget: frozenset[str] = frozenset()
+    not_before: float = 0.0
 
 
 def claim(job: Job, now: float) -> Job | None:
@@ -127,7 +128,7 @@ def after_step(job: Job, step: StepResult, now: float) -> Job:
         parameters={k: v for k, v in job.parameters.items() if k not in step.forget},
         tries=0,
         error="",
-        beat_at=now,
+        beat_at=max(now, step.not_before),
     )
     if step.finished and not job.has_ended:
         return replace(moved, state=JobState.DONE, finished_at=now)

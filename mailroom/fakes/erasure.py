@@ -7,7 +7,9 @@ from typing import TypeVar
 from mailroom.domain.event import Event
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId, Submission
 from mailroom.domain.search_keys import day_of
+from mailroom.domain.tenancy.record import Change
 from mailroom.fakes.memory import MemoryLedger
+from mailroom.fakes.registry import MemoryRegistry
 from mailroom.ports.erasure import StoredMail
 
 K = TypeVar("K")
@@ -50,8 +52,9 @@ class MemoryErasure:
 class MemoryRemoval:
     """See Removal. `facts`, `counts` and `calls` are how many rows of each there are."""
 
-    def __init__(self, ledger: MemoryLedger) -> None:
+    def __init__(self, ledger: MemoryLedger, registry: MemoryRegistry | None = None) -> None:
         self._ledger = ledger
+        self._registry = registry or MemoryRegistry()
         self.facts: dict[ServerId, int] = {}
         self.counts: dict[ServerId, int] = {}
         self.calls: dict[tuple[ServerId, str], int] = {}
@@ -83,6 +86,13 @@ class MemoryRemoval:
     def drop_counts(self, server: ServerId, limit: int) -> int:
         """See Removal.drop_counts."""
         return _drop(self.counts, server, limit)
+
+    def drop_directory(self, partition: str, limit: int) -> int:
+        """See Removal.drop_directory."""
+        found = self._registry.page(partition, "", limit=limit).records
+        for record in found:
+            self._registry.write([Change(record.place, None)])
+        return len(found)
 
     def drop_calls(self, server: ServerId, webhook: str, limit: int) -> int:
         """See Removal.drop_calls."""

@@ -51,5 +51,8 @@ class Removal(Protocol):
     def drop_counts(self, server: ServerId, limit: int) -> int:
         """Delete up to `limit` rows of statistics and limits; return how many went."""
 
+    def drop_directory(self, partition: str, limit: int) -> int:
+        """Delete up to `limit` rows of one partition of the directory; return how many went."""
+
     def drop_calls(self, server: ServerId, webhook: str, limit: int) -> int:
         """Delete up to `limit` tries of a webhook's history; return how many went."""

@@ -11,7 +11,13 @@ from typing import Any
 
 from mailroom.domain import job as moves
 from mailroom.domain.job import ACTIVE, STALE_SECONDS, Job, JobState, StepResult
-from mailroom.errors import ConflictingJobError, HandOverError, MailroomError
+from mailroom.errors import (
+    ConflictingJobError,
+    HandOverError,
+    MailroomError,
+    NotFoundError,
+    TooManyError,
+)
 from mailroom.ports import Clock
 from mailroom.ports.jobs import JobQueue, JobStore
 
@@ -24,16 +30,14 @@ _LONGEST_DELAY = 900.0
 _MAX_PROBLEM = 1_000
 
 
-class JobNotFoundError(MailroomError):
+class JobNotFoundError(NotFoundError):
     """There is no such job."""
 
-    code = "JobNotFound"
 
-
-class TooManyJobsError(MailroomError):
+class TooManyJobsError(TooManyError):
     """The owner has as many unfinished jobs as there may be."""
 
-    code = "TooManyJobs"
+    code = "too_many_jobs"
 
 
 class BrokenJobError(Exception):
@@ -57,6 +61,7 @@ class NewJob:
     owner: str
     created_by: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    not_before: float = 0.0  # Unix seconds; until then it sleeps
 
 
 class Outcome(StrEnum):
@@ -64,7 +69,7 @@ class Outcome(StrEnum):
 
     AGAIN = "again"  # a step went well and there is more to do
     ENDED = "ended"
-    RESTS = "rests"  # after an error
+    RESTS = "rests"  # after an error, or until its time comes
     IDLE = "idle"  # somebody else has it, it is paused, or there is no such job
 
 
@@ -80,12 +85,13 @@ class Tried:
 def start(new: NewJob, id_: str, ports: JobPorts) -> Job:
     """Write the job down and wake a worker; if that fails, the scheduler does.
 
-    Raises TooManyJobsError if the owner has MAX_ACTIVE unfinished ones among its newest 100.
+    Raises TooManyJobsError if the owner has MAX_ACTIVE unfinished ones among its newest 100; those
+    that sleep until a later time do not count.
     """
-    newest = ports.store.page(new.owner, 100).items
-    if sum(not job.has_ended for job in newest) >= MAX_ACTIVE:
-        raise TooManyJobsError(f"{MAX_ACTIVE} jobs are not finished yet; wait or cancel some")
     now = ports.clock.now()
+    newest = ports.store.page(new.owner, 100).items
+    if sum(not job.has_ended and job.beat_at <= now for job in newest) >= MAX_ACTIVE:
+        raise TooManyJobsError(f"{MAX_ACTIVE} jobs are not finished yet; wait or cancel some")
     job = Job(
         id=id_,
         kind=new.kind,
@@ -93,10 +99,11 @@ def start(new: NewJob, id_: str, ports: JobPorts) -> Job:
         created_by=new.created_by,
         created_at=now,
         parameters=new.parameters,
-        beat_at=now,
+        beat_at=max(now, new.not_before),
     )
     ports.store.create(job)
-    _wake(id_, ports)
+    if job.beat_at <= now:
+        _wake(id_, ports)
     return job
 
 
@@ -115,7 +122,8 @@ def run_step(id_: str, kinds: Mapping[str, Step], ports: JobPorts, now: float) -
     if after is None:
         return Tried(Outcome.IDLE, held)
     if after.state is JobState.QUEUED:
-        return Tried(Outcome.AGAIN, after)
+        rests = after.beat_at > ports.clock.now()
+        return Tried(Outcome.RESTS if rests else Outcome.AGAIN, after)
     return Tried(Outcome.ENDED if after.has_ended else Outcome.IDLE, after)
 
 
@@ -133,7 +141,8 @@ def work_on(
             break
     if tried.job is not None and tried.outcome in {Outcome.AGAIN, Outcome.RESTS}:
         rest = max(0.0, tried.job.beat_at - ports.clock.now())
-        ports.queue.wake(id_, delay=min(rest, _LONGEST_DELAY))
+        if rest <= _LONGEST_DELAY:  # the scheduler finds one that sleeps longer
+            ports.queue.wake(id_, delay=rest)
     return tried
 
 

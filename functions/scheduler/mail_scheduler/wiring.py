@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.xray import Tracing
     from mailroom.ports.files import Files
+    from mailroom.ports.registry import Registry
     from mailroom.ports.suppressions import Suppressions
     from mailroom.usecases.brakes import BrakePorts
     from mailroom.usecases.jobs import JobPorts, Step
@@ -103,7 +104,53 @@ def job_ports() -> "JobPorts":
 @cache
 def kinds() -> "Mapping[str, Step]":
     """Return the steps of every kind of job."""
-    return {**_suppression_kinds(), **_message_kinds()}
+    return {
+        **_suppression_kinds(),
+        **_message_kinds(),
+        **_recipient_kinds(),
+        **_organisation_kinds(),
+    }
+
+
+def _recipient_kinds() -> "Mapping[str, Step]":
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_erasure import DynamoErasure
+    from mailroom.adapters.dynamo_ledger import DynamoLedger
+    from mailroom.adapters.dynamo_search import DynamoSearch
+    from mailroom.adapters.tables import WatchRow, bound, mail_tables
+    from mailroom.domain.suppression import recipient_hmac
+    from mailroom.usecases.recipients import ERASE, EXPORT, RecipientPorts, erase_step, export_step
+
+    tables, directory = mail_tables(_settings()), _directory()
+    ports = RecipientPorts(
+        registry=_registry(),
+        search=DynamoSearch(tables, client("dynamodb")),
+        ledger=DynamoLedger(tables, bound(WatchRow, "unused")),
+        suppressions=suppressions(),
+        erasure=DynamoErasure(tables),
+        files=files(),
+        hashed=lambda address: recipient_hmac(directory.current_key("recipients").secret, address),
+    )
+    return {EXPORT: partial(export_step, ports=ports), ERASE: partial(erase_step, ports=ports)}
+
+
+def _organisation_kinds() -> "Mapping[str, Step]":
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_removal import DynamoRemoval
+    from mailroom.domain.tenancy.kinds.every import KINDS
+    from mailroom.usecases.organisation_removal import DELETE, RemovalPorts, delete_step
+
+    removal = DynamoRemoval(_settings(), client("dynamodb"))
+    ports = RemovalPorts(_registry(), removal, suppressions(), files(), KINDS)
+    return {DELETE: partial(delete_step, ports=ports)}
+
+
+@cache
+def _registry() -> "Registry":
+    from mailroom.adapters.dynamo_registry import DynamoRegistry
+    from mailroom.adapters.tables import DirectoryRow, bound
+
+    return DynamoRegistry(bound(DirectoryRow, _settings().resource("table", "directory")))
 
 
 def _message_kinds() -> "Mapping[str, Step]":
