@@ -47,6 +47,7 @@ class Stand:
             self.registry, self.removal, MemorySuppressions(self.clock), MemoryFiles(), KINDS
         )
         self.kinds = {DELETE: lambda job, now: delete_step(job, now, self.ports)}
+        self.pools: dict[str, str] = {}
         self.organisations = {name: self.make(name) for name in ("mine", "other")}
         self.clock.at += 40 * DAY
 
@@ -58,6 +59,7 @@ class Stand:
         )
         owner = f"organisation#{made.id}"
         pool = self.registrar.create(POOL, owner, {"name": name}, actor=ACTOR, organisation=made.id)
+        self.pools[name] = pool.id
         self.registrar.create(
             POOL_ADDRESS,
             pool.owner,
@@ -111,7 +113,7 @@ class Stand:
         """Everything that is there, by whose it is."""
         places = [*self.registry._records]
         mine = self.organisations["mine"].id
-        names = (mine, "mine", "m1xx", "m2xx")
+        names = (mine, "mine", "m1xx", "m2xx", self.pools["mine"], "192.0.2.4")
         texts = [f"{place.partition} {place.sort}" for place in places]
         texts += [f"mail {key}" for key in self.ledger.rows]
         texts += [f"mail {server}" for server, _ in self.ledger.submissions]
