@@ -95,11 +95,23 @@ class MemoryMail:
         """See attempt.Book."""
         return self.deliveries.get(key)
 
-    async def release(self, claim: str, key: DeliveryKey, back_to: State, generation: int) -> bool:
+    async def release(
+        self,
+        claim: str,
+        key: DeliveryKey,
+        back_to: State,
+        generation: int,
+        due_at: float | None = None,
+    ) -> bool:
         """See attempt.Book."""
         delivery = self.deliveries[key]
         self.deliveries[key] = replace(
-            delivery, state=back_to, generation=generation, claim=None, claim_until=None
+            delivery,
+            state=back_to,
+            generation=generation,
+            claim=None,
+            claim_until=None,
+            due_at=delivery.due_at if due_at is None else due_at,
         )
         return delivery.claim == claim
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from egress.aws.batching import Batcher
+from mailroom.adapters.mail_rows import load_mapping, load_tags
 from mailroom.adapters.names import (
     SUBMISSION,
     delivery_sk,
@@ -19,7 +20,16 @@ from mailroom.adapters.names import (
 )
 from mailroom.domain.event import Event, dump_event
 from mailroom.domain.lifecycle import CLAIMABLE, State
-from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission, WakeUp
+from mailroom.domain.message import (
+    METADATA_DAYS,
+    TRANSACTIONAL,
+    BodyRef,
+    Delivery,
+    DeliveryKey,
+    ServerId,
+    Submission,
+    WakeUp,
+)
 
 _STATEMENTS = 25  # BatchExecuteStatement's own limit
 _READS = 100  # BatchGetItem's own limit
@@ -46,7 +56,7 @@ class LedgerError(Exception):
 
 
 class _Statements:
-    """The three updates, written once. The table's name is ours, never a caller's."""
+    """The updates, written once. The table's name is ours, never a caller's."""
 
     def __init__(self, table: str) -> None:
         update = f'UPDATE "{table}" SET "state"=?'  # noqa: S608 - see the class docstring
@@ -58,6 +68,7 @@ class _Statements:
             f'AND "state" IN ({states}) RETURNING ALL NEW *'
         )
         self.release = f"{update} SET gen=? {mine}"
+        self.park = f"{update} SET gen=? SET due_at=? SET due_shard=? {mine}"
         self.final = f"{verdict} REMOVE due_at REMOVE due_shard {mine}"
         self.again = f"{verdict} SET due_at=? SET due_shard=? {mine}"
 
@@ -99,9 +110,7 @@ class Deliveries:
         """Write the verdict with its event; False if the claim is not ours any more."""
         statement, due = self._statements.final, []
         if after.due_at is not None:
-            statement = self._statements.again
-            shard = shard_of(after.key.server, after.key.number)
-            due = [_n(round(after.due_at * _MS)), _s(shard)]
+            statement, due = self._statements.again, _due(after.key, after.due_at)
         answer = await self._write(
             statement,
             _s(after.state),
@@ -115,10 +124,23 @@ class Deliveries:
         )
         return _applied(answer)
 
-    async def release(self, claim: str, key: DeliveryKey, back_to: State, generation: int) -> bool:
-        """Give a claim back unsent; False if it is not ours any more. No event, no attempt."""
+    async def release(
+        self,
+        claim: str,
+        key: DeliveryKey,
+        back_to: State,
+        generation: int,
+        due_at: float | None = None,
+    ) -> bool:
+        """Give a claim back unsent; False if it is not ours any more. No event, no attempt.
+
+        With `due_at` (Unix seconds) the due index brings the delivery then.
+        """
+        statement, due = self._statements.release, []
+        if due_at is not None:
+            statement, due = self._statements.park, _due(key, due_at)
         answer = await self._write(
-            self._statements.release, _s(back_to), _n(generation), *_place(key), _s(claim)
+            statement, _s(back_to), _n(generation), *due, *_place(key), _s(claim)
         )
         return _applied(answer)
 
@@ -187,6 +209,10 @@ def _place(key: DeliveryKey) -> list[dict[str, str]]:
     return [_s(text) for text in _texts(key)]
 
 
+def _due(key: DeliveryKey, due_at: float) -> list[dict[str, str]]:
+    return [_n(round(due_at * _MS)), _s(shard_of(key.server, key.number))]
+
+
 def _s(text: str) -> dict[str, str]:
     return {"S": str(text)}
 
@@ -213,12 +239,16 @@ def _delivery(item: Mapping[str, Any]) -> Delivery:
         claim_until=_seconds(item, "until"),
         due_at=_seconds(item, "due_at"),
         manual="manual" in item and item["manual"]["BOOL"],
+        merge=load_mapping(item["merge"]["S"] if "merge" in item else None),
     )
 
 
 def _submission(server: ServerId, number: int, item: Mapping[str, Any]) -> Submission:
     def text(name: str) -> str | None:
         return item[name]["S"] if name in item else None
+
+    def flag(name: str) -> bool | None:
+        return item[name]["BOOL"] if name in item else None
 
     inline = item["inline"]["B"] if "inline" in item else None
     return Submission(
@@ -238,8 +268,17 @@ def _submission(server: ServerId, number: int, item: Mapping[str, Any]) -> Submi
         bounce=item["bounce"]["BOOL"],
         body=BodyRef(inline=inline, key=text("body")),
         credential=text("cred") or "",
-        received_with_ssl=item["ssl"]["BOOL"] if "ssl" in item else None,
-        hold="hold" in item and item["hold"]["BOOL"],
-        utf8="utf8" in item and item["utf8"]["BOOL"],
+        received_with_ssl=flag("ssl"),
+        hold=bool(flag("hold")),
+        utf8=bool(flag("utf8")),
         dsn=text("dsn") or "",
+        stream=text("stream") or TRANSACTIONAL,
+        tags=load_tags(text("tags")),
+        metadata=load_mapping(text("meta")),
+        track_opens=flag("t_open"),
+        track_clicks=flag("t_click"),
+        send_at=_seconds(item, "send_at"),
+        retention_days=int(item["days"]["N"]) if "days" in item else METADATA_DAYS,
+        raw_until=_seconds(item, "raw_until"),
+        test=bool(flag("test")),
     )

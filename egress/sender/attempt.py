@@ -1,7 +1,7 @@
 """READ FIRST: one attempt, start to finish.
 
-    claim -> copy (render, sign; or a hold) -> resolve -> session -> journal the dot -> verdict
-    -> record
+    claim -> copy (render, sign; or what stops it) -> resolve -> session -> journal the dot
+    -> verdict -> record
 
 Three writes decide everything: the claim (only its holder may send), the journal's dot (after it
 the receiver may have the message) and the verdict. A crash between any two of them is answered
@@ -22,20 +22,24 @@ from egress.journal import Journal, JournalError
 from egress.sender.copies import Copier, NotCommittedError, UnfitCopyError
 from egress.sender.exchange import Exchange, Exchanged
 from egress.sender.faults import Moment
+from egress.sender.holds import Held, Parked, Simulated, Suppressed
 from egress.sender.persist import until_done, wake
 from egress.sender.troubles import Troubles
 from mailroom.domain.event import Event, dump_event
-from mailroom.domain.hold import HOLD_SECONDS, Hold, put_on_hold
+from mailroom.domain.hold import HOLD_SECONDS, put_on_hold
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
 from mailroom.domain.outcome import classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
-from mailroom.domain.settlement import Seen, Settlement, settle
+from mailroom.domain.settlement import Seen, Settlement, settle, suppress
+from mailroom.domain.simulate import HOST as SANDBOX
 
 CLAIM_SECONDS = 30 * 60.0
 # The longest a transaction may take by RFC 5321's time-outs, with room to record it.
 LAST_START = CLAIM_SECONDS - 20 * 60.0
+_SHORTEST_HOLD = 60.0
+_PARK_SPREAD = 900.0  # what waits for the same room must not come all at once
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +57,14 @@ class Book(Protocol):
         """Return the delivery as it is now."""
 
     def release(
-        self, claim: str, key: DeliveryKey, back_to: State, generation: int
+        self,
+        claim: str,
+        key: DeliveryKey,
+        back_to: State,
+        generation: int,
+        due_at: float | None = None,
     ) -> Awaitable[bool]:
-        """Give a claim back unsent."""
+        """Give a claim back unsent; with `due_at` the due index has it from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +134,15 @@ async def attempt(delivery: Delivery, desk: Desk) -> None:
         phase = Phase.DOT if dotted.is_set() else Phase.MAIL
         exchanged = Exchanged(SmtpReply(0, f"trouble of our own: {trouble!r}", phase))
     desk.faults.reach(Moment.AFTER_REPLY)
-    if isinstance(exchanged, Hold):
-        await hold(delivery, exchanged, desk)
-        return
-    await record(delivery, exchanged, desk.monotonic() - started, desk)
+    match exchanged:
+        case Held():
+            await hold(delivery, exchanged, desk)
+        case Suppressed(reason):
+            await _write(delivery, suppress(delivery, reason, now=desk.now()), desk)
+        case Parked(until):
+            await park(delivery, until, desk)
+        case _:
+            await record(delivery, exchanged, desk.monotonic() - started, desk)
 
 
 def _is_chronic(trouble: Exception, key: DeliveryKey, desk: Desk) -> bool:
@@ -138,12 +152,15 @@ def _is_chronic(trouble: Exception, key: DeliveryKey, desk: Desk) -> bool:
 
 async def _deliver(
     delivery: Delivery, desk: Desk, started: float, dotted: asyncio.Event
-) -> Exchanged | Hold:
+) -> Exchanged | Held | Suppressed | Parked:
     copy = await desk.copier.copy(delivery)
-    if isinstance(copy, Hold):
-        return copy
-    if isinstance(copy, SmtpReply):
-        return Exchanged(copy)
+    match copy:
+        case Held() | Suppressed() | Parked():
+            return copy
+        case Simulated(reply):
+            return Exchanged(reply, SANDBOX)
+        case SmtpReply():
+            return Exchanged(copy)
     answer = await desk.resolve(delivery.key.server, delivery.recipient.rpartition("@")[2])
     id_ = delivery.claim or ""
 
@@ -180,10 +197,25 @@ async def record(delivery: Delivery, exchanged: Exchanged, seconds: float, desk:
     await _write(delivery, settlement, desk)
 
 
-async def hold(delivery: Delivery, reason: Hold, desk: Desk) -> None:
-    """Write down that a claimed delivery waits for a person; no attempt is used."""
-    settlement = put_on_hold(delivery, reason, now=desk.now(), seconds=desk.hold_seconds)
-    await _write(delivery, settlement, desk)
+async def hold(delivery: Delivery, held: Held, desk: Desk) -> None:
+    """Write down that a claimed delivery waits for a person; no attempt is used.
+
+    Nobody could let go what has lost its content, so the wait ends while there is still time to
+    send it.
+    """
+    now, seconds = desk.now(), desk.hold_seconds
+    if held.content_until is not None:
+        lifetime = desk.policy.give_up_after / desk.policy.divisor
+        seconds = max(_SHORTEST_HOLD, min(seconds, held.content_until - lifetime - now))
+    await _write(delivery, put_on_hold(delivery, held.reason, now=now, seconds=seconds), desk)
+
+
+async def park(delivery: Delivery, until: float, desk: Desk) -> None:
+    """Give a claim back until there is room in a send limit; no attempt is used."""
+    now = desk.now()
+    due_at = round(max(until, now) + (desk.jitter() + 1) / 2 * _PARK_SPREAD, 3)
+    await give_back(delivery, desk, wake_after=None, due_at=due_at)
+    log.info("parked", extra={"delivery": str(delivery.key), "due_at": due_at})
 
 
 async def _write(delivery: Delivery, settlement: Settlement, desk: Desk) -> None:
@@ -197,12 +229,19 @@ async def _write(delivery: Delivery, settlement: Settlement, desk: Desk) -> None
     log.info("attempt", extra=facts(settlement))
 
 
-async def give_back(delivery: Delivery, desk: Desk, *, wake_after: float | None) -> None:
-    """Release a claim that nothing was sent under; no attempt is used."""
+async def give_back(
+    delivery: Delivery, desk: Desk, *, wake_after: float | None, due_at: float | None = None
+) -> None:
+    """Release a claim that nothing was sent under; no attempt is used.
+
+    It is woken after `wake_after` seconds, or brought by the due index at `due_at`.
+    """
     back_to = State.DEFERRED if delivery.attempts else State.QUEUED
     generation = delivery.generation + 1
     id_ = delivery.claim or ""
-    released = await until_done(lambda: desk.book.release(id_, delivery.key, back_to, generation))
+    released = await until_done(
+        lambda: desk.book.release(id_, delivery.key, back_to, generation, due_at)
+    )
     try:
         desk.journal.settled(id_)
     finally:  # a journal that is broken must not keep the delivery from other hosts

@@ -6,14 +6,16 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
-from egress.sender.holds import counted_hold, standing_hold
-from egress.sender.limits import Limits, NoLimits
+from egress.sender.holds import Held, Simulated, Stop, counted_stop, is_simulated, standing_stop
+from egress.sender.limits import Allowance, NoLimits
 from egress.sender.tenants import PlatformKeys, Tenant
 from egress.signer import Signer
 from mailroom.domain.hold import Hold
-from mailroom.domain.message import BodyRef, Delivery, ServerId, Submission
+from mailroom.domain.message import BodyRef, Delivery, Server, ServerId, Submission
 from mailroom.domain.render import render
 from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.simulate import simulate
+from mailroom.domain.suppression import Suppression
 from mailroom.domain.token import message_token
 from mailroom.domain.verp import return_path
 from mailroom.errors import BodyGoneError
@@ -55,6 +57,25 @@ class RawBodies(Protocol):
         """Return the raw message. Raises BodyGoneError if it is gone."""
 
 
+class Blocked(Protocol):
+    """Where suppressions are read."""
+
+    def of(
+        self, server: Server, stream: str, recipient: str, secret: bytes
+    ) -> Awaitable[Suppression | None]:
+        """Return what suppresses a recipient; `secret` is the key of the hashes."""
+
+
+class NobodyBlocked:
+    """For processes without a table of suppressions: acceptance alone looks."""
+
+    async def of(
+        self, server: Server, stream: str, recipient: str, secret: bytes
+    ) -> Suppression | None:
+        """See Blocked.of."""
+        return None
+
+
 class TenantSource(Protocol):
     """Where tenants and keys are read."""
 
@@ -75,7 +96,8 @@ class Copier:
         bodies: RawBodies,
         tenants: TenantSource,
         signer: Signer,
-        limits: Limits | None = None,
+        limits: Allowance | None = None,
+        blocked: Blocked | None = None,
     ) -> None:
         """Without `limits` nothing is sent for a server that has a send limit."""
         self._submissions = submissions
@@ -83,10 +105,11 @@ class Copier:
         self._tenants = tenants
         self._signer = signer
         self._limits = limits or NoLimits()
+        self._blocked = blocked or NobodyBlocked()
         self._kept: dict[tuple[ServerId, int], Submission] = {}
 
-    async def copy(self, delivery: Delivery) -> Copy | SmtpReply | Hold:
-        """Return the copy, the hold, or the refusal of one that can never be sent.
+    async def copy(self, delivery: Delivery) -> Copy | SmtpReply | Stop:
+        """Return the copy, what stops it, or the refusal of one that can never be sent.
 
         Raises NotCommittedError for a delivery whose submission is not committed, UnfitCopyError
         for a copy that cannot be made, LimitUnavailableError, and what the adapters raise when
@@ -96,25 +119,31 @@ class Copier:
         tenant, keys = await asyncio.gather(
             self._tenants.of(submission), self._tenants.platform_keys()
         )
-        hold = standing_hold(delivery, submission, tenant.server) if tenant else None
-        if hold is Hold.SUSPENDED:  # before all else, as in Postal
-            return hold
+        if tenant and tenant.server.suspended:  # before all else, as in Postal
+            return Held(Hold.SUSPENDED, submission.raw_until)
         if tenant is None or tenant.signing_key is None:
             text = f"5.7.1 {submission.sign_domain} is not a verified domain of the server any more"
             return SmtpReply(550, text, Phase.MAIL)
+        server = tenant.server
         try:
-            body = await self._bodies.get(submission.body)
+            body, suppression = await asyncio.gather(
+                self._bodies.get(submission.body),
+                self._blocked.of(server, submission.stream, delivery.recipient, keys.recipients),
+            )
         except BodyGoneError:
             return SmtpReply(554, "5.3.0 the stored message is gone", Phase.DATA)
-        if hold is not None:
-            return hold
+        stop = standing_stop(delivery, submission, server, suppression)
+        if stop is not None:
+            return stop
+        if is_simulated(submission, server):
+            return Simulated(simulate(delivery.recipient, attempts=delivery.attempts))
         try:
             copy = self._made(body, delivery, submission, tenant, keys)
         except Exception as trouble:
             log.exception("copy not made", extra={"delivery": str(delivery.key)})
             raise UnfitCopyError(type(trouble).__name__) from trouble
         # Last, so that nothing is counted that is not sent now.
-        return await counted_hold(delivery, submission, tenant.server, self._limits) or copy
+        return await counted_stop(delivery, submission, server, self._limits) or copy
 
     def _made(
         self,
@@ -137,6 +166,7 @@ class Copier:
             tracking_key=keys.tracking,
             host=tenant.return_path_domain,
             resent_sender=path if tenant.server.resent_sender else "",
+            merge=delivery.merge,
         )
         signed = self._signer.sign(rendered.raw, tenant.signing_key, *tenant.more_keys)
         return Copy(path, signed, rendered.untracked_long, utf8=submission.utf8)

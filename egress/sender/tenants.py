@@ -36,11 +36,12 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class PlatformKeys:
-    """The platform's current keys."""
+    """The platform's current keys; `recipients` is empty where nobody was ever suppressed."""
 
     tracking: TrackingKey
     verp: VerpKey
     token: bytes
+    recipients: bytes = b""
 
 
 class Tenants:
@@ -110,4 +111,5 @@ class Tenants:
             TrackingKey(tracking.kid, tracking.secret),
             VerpKey(verp.kid, verp.secret),
             self._directory.current_key("token").secret,
+            next((key.secret for key in self._directory.keys("recipients").values()), b""),
         )

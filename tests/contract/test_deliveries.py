@@ -124,8 +124,20 @@ async def both(cloud: Cloud) -> AsyncIterator[Both]:
             received_with_ssl=None,
             source="api",
         ),
+        replace(
+            WHOLE,
+            stream="broadcast",
+            tags=("news", "zwei"),
+            metadata={"order": "ü"},
+            track_opens=True,
+            track_clicks=False,
+            send_at=NOW + 5,
+            retention_days=7,
+            raw_until=NOW + 99,
+            test=True,
+        ),
     ],
-    ids=["inline", "in S3", "bare"],
+    ids=["inline", "in S3", "bare", "rich"],
 )
 async def test_a_submission_is_read_as_it_was_committed(both: Both, submission: Submission) -> None:
     assert await both.deliveries.submission(SERVER, 77) is None
@@ -259,6 +271,31 @@ async def test_a_claim_given_back_can_be_had_again(both: Both, back_to: State) -
     free = replace(row, state=back_to, generation=1)
     assert both.now(row) == await both.deliveries.get(row.key) == free
     assert (await both.claimed(free, "claim-2")).claim == "claim-2"
+
+
+async def test_a_parked_claim_is_due_when_there_is_room(both: Both) -> None:
+    (row,) = both.add()
+    await both.claimed(row)
+    assert not await both.deliveries.release("other", row.key, State.QUEUED, 1, NOW + 3600)
+    assert await both.deliveries.release("claim-1", row.key, State.QUEUED, 1, NOW + 3600)
+    parked = replace(row, generation=1, due_at=NOW + 3600)
+    assert both.now(row) == await both.deliveries.get(row.key) == parked
+    assert both.due(3599.0) == []
+    assert both.due(3600.0) == [row.key]
+
+
+async def test_a_scheduled_delivery_is_claimed_with_its_own_texts(both: Both) -> None:
+    row = Delivery(
+        DeliveryKey(SERVER, 78, 0), "ann@x.test", State.SCHEDULED, NOW, NOW + 172_800,
+        due_at=NOW + 60, merge={"name": "Jörg"},
+    )  # fmt: skip
+    both.ledger.reserve([row])
+    claimed = await both.claimed(row)
+    assert claimed == both.now(row)
+    assert (claimed.state, claimed.merge) == (State.ATTEMPTING, {"name": "Jörg"})
+    sent = verdict(claimed, OK)
+    assert await both.deliveries.settle("claim-1", sent.after, sent.event)
+    assert both.now(row) == sent.after
 
 
 async def test_what_is_deferred_is_in_the_due_index_until_it_is_settled(both: Both) -> None:

@@ -11,6 +11,7 @@ from mailroom.adapters.names import SHARDS, delivery_sk, mail_pk
 from mailroom.adapters.tables import WatchRow, bound, mail_tables
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
 from mailroom.domain.hold import Hold, cancel, put_on_hold, release
+from mailroom.domain.intervention import redeliver, reschedule, try_now
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import (
     BodyRef,
@@ -19,6 +20,7 @@ from mailroom.domain.message import (
     ServerId,
     Submission,
 )
+from mailroom.domain.settlement import suppress
 from mailroom.errors import NumberTakenError
 from mailroom.fakes.memory import MemoryLedger
 
@@ -137,7 +139,20 @@ def deferred(before, due_at):
 def test_a_submission_comes_back_as_it_was_committed(ledger):
     whole = submission(message_id="a@b", tag="t", received_with_ssl=False, mail_from="x@y.test")
     stored_apart = submission(number=6, body=BodyRef(key="30/ab/o/s/6"))
-    for value in (whole, stored_apart):
+    rich = submission(
+        number=7,
+        stream="broadcast",
+        tag="one",
+        tags=("one", "zwei ü"),
+        metadata={"order": "4711", "näme": "ü"},
+        track_opens=False,
+        track_clicks=True,
+        send_at=NOW + 86_400,
+        retention_days=400,
+        raw_until=NOW + 9_000,
+        test=True,
+    )
+    for value in (whole, stored_apart, rich):
         ledger.commit(value)
         assert ledger.submission(SERVER, value.number) == value
 
@@ -173,6 +188,42 @@ def test_deliveries_come_in_index_order(ledger):
     assert list(ledger.deliveries(SERVER, 5)) == every
     assert ledger.delivery(every[29].key) == every[29]
     assert ledger.delivery(delivery(30).key) is None
+
+
+def test_a_recipient_keeps_its_own_texts_whatever_becomes_of_it(ledger, due_work):
+    before = replace(delivery(), merge={"name": "Jörg", "n": "<&>"})
+    ledger.reserve([before])
+    assert ledger.delivery(before.key) == before
+    assert due_work.settle(before, deferred(before, NOW + 60), attempt(before.key))
+    assert ledger.delivery(before.key).merge == before.merge
+
+
+def test_a_scheduled_delivery_is_due_at_its_time_and_can_be_discarded(ledger, due_work):
+    waiting = [
+        replace(delivery(index), state=State.SCHEDULED, due_at=NOW + 3600) for index in (0, 1)
+    ]
+    ledger.reserve(waiting)
+    assert list(ledger.deliveries(SERVER, 5)) == waiting
+    assert list(due_work.due(NOW + 3599, 10)) == []
+    assert sorted(due_work.due(NOW + 3600, 10)) == [row.key for row in waiting]
+    due_work.discard(waiting[0].key)
+    assert list(due_work.due(NOW + 3600, 10)) == [waiting[1].key]
+
+
+def test_what_people_decide_is_written(ledger, due_work):
+    first = replace(delivery(0), state=State.SCHEDULED, due_at=NOW + 3600)
+    rest = [delivery(1), replace(delivery(2), state=State.SCHEDULED, due_at=NOW + 3600)]
+    ledger.reserve([first, *rest])
+    moved = reschedule(first, "ann", now=NOW, send_at=NOW + 7200, lifetime=1000.0)
+    ended = suppress(rest[0], "complaint", now=NOW)
+    tried = try_now(rest[1], "ann", now=NOW, due_at=NOW + 120)
+    for before, done in zip((first, *rest), (moved, ended, tried), strict=True):
+        assert due_work.settle(before, done.after, done.event)
+        assert ledger.delivery(before.key) == done.after
+    assert list(due_work.due(NOW + 7200, 10)) == [tried.after.key, first.key]
+    again = redeliver(ended.after, "ann", now=NOW, lifetime=5000.0, due_at=NOW + 9)
+    assert due_work.settle(ended.after, again.after, again.event)
+    assert ledger.delivery(rest[0].key) == again.after
 
 
 def test_a_taken_number_changes_nothing(ledger):
@@ -355,3 +406,39 @@ def test_a_commit_whose_answer_was_lost_is_no_clash(cloud):
     ledger.commit(submission())  # as the client library repeats it
     with pytest.raises(ValueError, match="committed already"):
         ledger.commit(submission(subject="another"))
+
+
+@pytest.mark.emulator
+def test_rows_are_kept_for_as_long_as_was_asked(cloud):
+    tables = mail_tables(cloud.settings)
+    ledger = DynamoLedger(tables, bound(WatchRow, cloud.settings.resource("table", "due")))
+    ledger.reserve([delivery()], days=7)
+    ledger.commit(submission(retention_days=7))
+    ledger.record(attempt(delivery().key), days=7)
+    place, week = mail_pk(SERVER, 5), 7 * 86_400
+    assert tables.submission.get(place, "s").ttl == int(NOW + 1000) + week
+    assert tables.delivery.get(place, delivery_sk(0)).ttl == int(NOW + 1000) + week
+    (row,) = tables.history.query(place, tables.history.sk.startswith("h#"))
+    assert row.ttl == int(NOW + 1) + week
+    work = DynamoDueWork(tables, bound(WatchRow, "unused"), SHARDS)
+    before = ledger.delivery(delivery().key)
+    later = redeliver(before, "ann", now=NOW, lifetime=5000.0, due_at=NOW)
+    assert work.settle(before, later.after, later.event)
+    assert tables.delivery.get(place, delivery_sk(0)).ttl == int(NOW + 5000) + week
+
+
+@pytest.mark.emulator
+def test_rows_of_the_release_before_read_well(cloud):
+    tables = mail_tables(cloud.settings)
+    ledger = DynamoLedger(tables, bound(WatchRow, cloud.settings.resource("table", "due")))
+    ledger.reserve([delivery()])
+    ledger.commit(submission(tag="news"))
+    known = {"stream", "tags", "meta", "t_open", "t_click", "send_at", "days", "raw_until", "test"}
+    item = cloud.client("dynamodb").get_item(
+        TableName=cloud.settings.resource("table", "mail"),
+        Key={"pk": {"S": mail_pk(SERVER, 5)}, "sk": {"S": "s"}},
+    )["Item"]
+    assert not known & item.keys()  # such a row has none of them
+    read = ledger.submission(SERVER, 5)
+    assert (read.stream, read.tag, read.tags, read.metadata) == ("transactional", "news", (), {})
+    assert (read.retention_days, read.raw_until, read.test) == (60, None, False)

@@ -13,6 +13,7 @@ from egress.sender.attempt import LAST_START, attempt, claim, dump_settlement
 from egress.sender.copies import Copy, NotCommittedError, UnfitCopyError
 from egress.sender.exchange import Exchanged
 from egress.sender.faults import Moment
+from egress.sender.holds import Held, Parked, Simulated, Suppressed
 from egress.sender.recovery import load_settlement
 from egress.sender.troubles import Troubles
 from mailroom.domain.event import EventType
@@ -243,7 +244,7 @@ async def test_a_hold_is_written_like_a_verdict_and_wakes_nobody(
     world: World, life: Life, attempts: int
 ) -> None:
     before = world.add(attempts=attempts, generation=5)
-    world.copier.answer = Hold.DEVELOPMENT
+    world.copier.answer = Held(Hold.DEVELOPMENT)
     assert await life.work(world.wake_up())
     row = world.row()
     assert (row.state, row.attempts, row.claim) == (State.HELD, attempts, None)
@@ -258,7 +259,7 @@ async def test_a_hold_is_written_like_a_verdict_and_wakes_nobody(
 async def test_a_hold_that_the_table_did_not_hear_of_is_written_at_the_next_start(
     world: World,
 ) -> None:
-    world.copier.answer = Hold.LIMIT
+    world.copier.answer = Held(Hold.LIMIT)
     life = Life(world, Moment.AFTER_REPLY)
     with pytest.raises(Crash):
         await life.work(world.wake_up())
@@ -283,6 +284,65 @@ async def test_a_hold_in_the_journal_survives_a_crash(world: World, life: Life) 
     assert (world.row().state, world.row().due_at) == (State.HELD, START + 60.0)
     assert [event.type for event in world.book.events] == [EventType.HELD]
     assert not world.woken
+
+
+async def test_a_hold_ends_while_its_content_is_still_there(world: World, life: Life) -> None:
+    world.add()
+    lifetime = life.desk.policy.give_up_after / life.desk.policy.divisor
+    world.copier.answer = Held(Hold.LIMIT, START + lifetime + 3600)
+    assert await life.work(world.wake_up())
+    assert world.row().due_at == START + 3600
+
+
+@pytest.mark.parametrize("attempts", [0, 3])
+async def test_a_suppressed_recipient_ends_it_and_uses_no_attempt(
+    world: World, life: Life, attempts: int
+) -> None:
+    before = world.add(attempts=attempts, generation=5)
+    world.copier.answer = Suppressed("complaint")
+    assert await life.work(world.wake_up())
+    row = world.row()
+    assert (row.state, row.attempts, row.claim, row.due_at) == (
+        State.SUPPRESSED,
+        attempts,
+        None,
+        None,
+    )
+    assert row.generation == before.generation + 1
+    (event,) = world.book.events
+    assert event.type is EventType.SUPPRESSED
+    assert event.attempt is not None
+    assert "complaint" in event.attempt.details
+    assert not world.receivers.offered
+    assert not world.woken
+    assert life.open_claims() == 0
+
+
+async def test_what_waits_for_room_is_parked_and_wakes_nobody(world: World, life: Life) -> None:
+    before = world.add(generation=5)
+    world.copier.answer = Parked(START + 3600)
+    assert await life.work(world.wake_up())
+    row = world.row()
+    assert (row.state, row.attempts, row.claim) == (State.QUEUED, 0, None)
+    assert row.generation == before.generation + 1
+    assert row.due_at is not None
+    assert START + 3600 <= row.due_at <= START + 3600 + 900
+    assert not world.book.events
+    assert not world.woken
+    assert life.open_claims() == 0
+
+
+async def test_what_never_leaves_is_settled_by_the_answer_it_stands_for(
+    world: World, life: Life
+) -> None:
+    world.copier.answer = Simulated(SmtpReply(550, "5.1.1 simulated", Phase.RCPT))
+    assert await life.work(world.wake_up())
+    assert world.row().state is State.BOUNCED
+    (event,) = world.book.events
+    assert event.attempt is not None
+    assert (event.attempt.mx, event.attempt.tls) == ("sandbox.invalid", False)
+    assert not world.receivers.offered
+    assert life.open_claims() == 0
 
 
 async def test_a_limit_nobody_knows_gives_the_claim_back(world: World, life: Life) -> None:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from egress.sender.copies import Copier, Copy, NotCommittedError, UnfitCopyError
+from egress.sender.holds import Held, Parked, Simulated, Stop, Suppressed
 from egress.sender.limits import SharedLimits
 from egress.sender.tenants import PlatformKeys, Tenant
 from egress.signer import Signer, SigningKey
@@ -19,11 +20,14 @@ from mailroom.domain.message import (
     Delivery,
     DeliveryKey,
     Mode,
+    OnSuppressed,
     Server,
     ServerId,
     Submission,
 )
 from mailroom.domain.reply import SmtpReply
+from mailroom.domain.send_limit import LimitAction, Limits
+from mailroom.domain.suppression import Reason, Suppression, server_scope
 from mailroom.domain.tracking_token import TrackingKey
 from mailroom.domain.verp import VerpKey
 from mailroom.errors import BodyGoneError, LimitUnavailableError
@@ -67,6 +71,14 @@ class Desk:
     signing_key: SigningKey | None = SIGNING
     body: bytes | Exception = RAW
     table: MemoryLimits = field(default_factory=MemoryLimits)
+    suppression: Suppression | None = None
+    asked: list[tuple[str, str, bytes]] = field(default_factory=list)
+
+    async def of(
+        self, server: Server, stream: str, recipient: str, secret: bytes
+    ) -> Suppression | None:
+        self.asked.append((stream, recipient, secret))
+        return self.suppression
 
     def copier(self) -> Copier:
         limits = SharedLimits(self.table, now=lambda: START)
@@ -76,9 +88,10 @@ class Desk:
             tenants=_Tenants(self),
             signer=Signer(clock=lambda: START),
             limits=limits,
+            blocked=self,
         )
 
-    def copy(self, delivery: Delivery = DELIVERY) -> Copy | SmtpReply | Hold:
+    def copy(self, delivery: Delivery = DELIVERY) -> Copy | SmtpReply | Stop:
         return asyncio.run(self.copier().copy(delivery))
 
 
@@ -113,7 +126,9 @@ class _Tenants:
         return Tenant(self._desk.server, self._desk.signing_key, "psrp.demo.example")
 
     async def platform_keys(self) -> PlatformKeys:
-        return PlatformKeys(TrackingKey("a", b"t" * 32), VerpKey("a", b"v" * 32), b"k" * 32)
+        return PlatformKeys(
+            TrackingKey("a", b"t" * 32), VerpKey("a", b"v" * 32), b"k" * 32, b"r" * 32
+        )
 
 
 def test_a_copy_has_our_token_and_a_signature() -> None:
@@ -166,7 +181,7 @@ def test_holds_and_what_a_release_overrides(
     server: Server, submission: Submission, manual: bool, hold: Hold | None
 ) -> None:
     found = Desk(server=server, submission=submission).copy(replace(DELIVERY, manual=manual))
-    assert found is hold if hold else isinstance(found, Copy)
+    assert found == Held(hold) if hold else isinstance(found, Copy)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +189,86 @@ def test_holds_and_what_a_release_overrides(
 )
 def test_what_is_held_is_not_counted(server: Server, submission: Submission) -> None:
     desk = Desk(server=replace(server, send_limit=5), submission=submission)
-    assert isinstance(desk.copy(), Hold)
+    assert isinstance(desk.copy(), Held)
     assert desk.table.asked == 0
+
+
+SUPPRESSION = Suppression(server_scope(SERVER.id), Reason.COMPLAINT, "ann@x.test", START)
+HOLDS_SUPPRESSED = replace(SERVER, suppressed=OnSuppressed.HOLD)
+
+
+@pytest.mark.parametrize("manual", [False, True])  # a person's release overrides none of it
+@pytest.mark.parametrize(
+    ("server", "submission", "expected"),
+    [
+        (SERVER, SUBMISSION, Suppressed("complaint")),
+        (DEVELOPMENT, SUBMISSION, Suppressed("complaint")),
+        (HOLDS_SUPPRESSED, SUBMISSION, Held(Hold.SUPPRESSED)),
+        (SUSPENDED, SUBMISSION, Held(Hold.SUSPENDED)),
+        (replace(SERVER, mode=Mode.SANDBOX), SUBMISSION, Suppressed("complaint")),
+        (replace(SERVER, send_limit=0), SUBMISSION, Suppressed("complaint")),
+    ],
+)
+def test_a_suppressed_recipient_gets_nothing(
+    server: Server, submission: Submission, expected: Stop, manual: bool
+) -> None:
+    desk = Desk(server=server, submission=submission, suppression=SUPPRESSION)
+    assert desk.copy(replace(DELIVERY, manual=manual)) == expected
+    assert desk.table.asked == 0
+
+
+def test_suppressions_are_asked_for_the_messages_stream_with_the_platforms_key() -> None:
+    desk = Desk(submission=replace(SUBMISSION, stream="broadcast"))
+    assert isinstance(desk.copy(), Copy)
+    assert desk.asked == [("broadcast", "ann@x.test", b"r" * 32)]
+
+
+def test_a_hold_knows_how_long_the_content_is_kept() -> None:
+    desk = Desk(server=DEVELOPMENT, submission=replace(SUBMISSION, raw_until=START + 9))
+    assert desk.copy() == Held(Hold.DEVELOPMENT, START + 9)
+
+
+@pytest.mark.parametrize(
+    ("server", "submission"),
+    [
+        (replace(SERVER, mode=Mode.SANDBOX), SUBMISSION),
+        (SERVER, replace(SUBMISSION, test=True)),
+        (DEVELOPMENT, replace(SUBMISSION, test=True)),
+    ],
+)
+def test_what_never_leaves_is_answered_without_anybody_being_asked(
+    server: Server, submission: Submission
+) -> None:
+    desk = Desk(server=replace(server, send_limit=0), submission=submission)
+    simulated = desk.copy(replace(DELIVERY, recipient="bounce@x.test"))
+    assert isinstance(simulated, Simulated)
+    assert simulated.reply.code == 550
+    assert desk.table.asked == 0
+
+
+def test_a_test_of_a_key_that_holds_is_held_all_the_same() -> None:
+    found = Desk(submission=replace(HOLDING, test=True)).copy()
+    assert found == Held(Hold.CREDENTIAL)
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [(LimitAction.HOLD, Held), (LimitAction.DELAY, Parked), (LimitAction.REJECT, Copy)],
+)
+def test_what_is_over_a_limit_is_held_or_parked(action: LimitAction, expected: type) -> None:
+    desk = Desk(server=replace(SERVER, limits=Limits(day=0, action=action)))
+    found = desk.copy()
+    assert isinstance(found, expected)
+    if isinstance(found, Parked):
+        assert found.until == 1_760_054_400.0  # midnight, UTC
+
+
+def test_a_recipients_own_texts_are_in_the_copy() -> None:
+    body = b"From: a@demo.example\r\nSubject: Hi {{name}}\r\n\r\nDear {{name}}\r\n"
+    copy = Desk(body=body).copy(replace(DELIVERY, merge={"name": "Ann"}))
+    assert isinstance(copy, Copy)
+    message = message_from_bytes(copy.raw)
+    assert (message["Subject"], message.get_payload()) == ("Hi Ann", "Dear Ann\r\n")
 
 
 def test_only_the_first_attempt_is_counted() -> None:
@@ -194,9 +287,8 @@ def test_what_can_never_be_sent_is_refused_before_it_is_held() -> None:
 
 
 def test_a_suspended_server_is_held_before_anything_is_refused() -> None:
-    assert (
-        Desk(server=SUSPENDED, signing_key=None, body=BodyGoneError("x")).copy() is Hold.SUSPENDED
-    )
+    found = Desk(server=SUSPENDED, signing_key=None, body=BodyGoneError("x")).copy()
+    assert found == Held(Hold.SUSPENDED)
 
 
 def test_a_server_that_is_gone_is_refused() -> None:

@@ -62,8 +62,17 @@ class Book:
     async def settle(self, claim: str, after: Delivery, event: Event) -> bool:
         return bool(await self._do("settle", lambda: self._settle(claim, after, event)))
 
-    async def release(self, claim: str, key: DeliveryKey, back_to: State, generation: int) -> bool:
-        after = replace(self.rows[key], state=back_to, generation=generation)
+    async def release(
+        self,
+        claim: str,
+        key: DeliveryKey,
+        back_to: State,
+        generation: int,
+        due_at: float | None = None,
+    ) -> bool:
+        row = self.rows[key]
+        due = row.due_at if due_at is None else due_at
+        after = replace(row, state=back_to, generation=generation, due_at=due)
         return bool(await self._do("release", lambda: self._close(claim, after)))
 
     async def get(self, key: DeliveryKey) -> Delivery | None:
