@@ -6,12 +6,23 @@ from collections.abc import Callable
 import pytest
 
 from mailroom.adapters.dynamo_search import DynamoSearch
-from mailroom.adapters.tables import mail_tables
+from mailroom.adapters.dynamo_statistics import DynamoStatistics
+from mailroom.adapters.tables import CounterNamesRow, CounterRow, bound, mail_tables
 from mailroom.domain.search_keys import DAY_SECONDS
+from mailroom.domain.statistic import Slot, Tally
 from mailroom.fakes.memory import MemoryLedger
 from mailroom.fakes.search import MemorySearch
 from mailroom.ports.search import By, Search, Span, Where
-from tests.support.many_messages import EACH, NOW, REGULAR, SERVER, fill_memory, fill_table
+from mailroom.ports.statistics import Grain, Statistics
+from tests.support.many_messages import (
+    EACH,
+    NOW,
+    REGULAR,
+    SERVER,
+    campaign,
+    fill_memory,
+    fill_table,
+)
 
 MONTH, HOUR = 30.0 * DAY_SECONDS, 3600.0
 ALWAYS = Span(NOW - 60 * DAY_SECONDS, NOW + 1)
@@ -64,13 +75,33 @@ def same_costs(fill: Fill, search: Search, few: int, many: int) -> dict[str, flo
     return cheap
 
 
+def month_of(statistics: Statistics) -> float:
+    """Return the units of reading a month of a server's statistics, day by day."""
+    today = int(NOW // DAY_SECONDS)
+    return statistics.read(Slot(SERVER), Grain.DAY, today - 30, today).units
+
+
+def tallies(first: int, submissions: int, seconds: float) -> list[Tally]:
+    """What the recorder counts of a campaign, a day at a time."""
+    days = Counter(
+        int(made.accepted_at // DAY_SECONDS) for made, _ in campaign(first, submissions, seconds)
+    )
+    return [Tally(Slot(SERVER), day * 24, {"sent": n * EACH}) for day, n in days.items()]
+
+
 @pytest.mark.emulator
 def test_a_search_among_50_000_deliveries_costs_what_it_costs_among_1_000(cloud):
     tables = mail_tables(cloud.settings)
     dynamodb = Counting(cloud.client("dynamodb"))
 
+    counters = cloud.settings.resource("table", "counters")
+    statistics = DynamoStatistics(bound(CounterRow, counters), bound(CounterNamesRow, counters))
+    months = []
+
     def fill(first: int, submissions: int, seconds: float) -> None:
         fill_table(tables, cloud.client("dynamodb"), first, submissions, seconds)
+        statistics.add(tallies(first, submissions, seconds), f"fill {first}")
+        months.append(month_of(statistics))
 
     cheap = same_costs(fill, DynamoSearch(tables, dynamodb), 1_000, 50_000)
     # Half a unit for ten entries of an index, half a unit for each row: ten deliveries, and the
@@ -83,6 +114,7 @@ def test_a_search_among_50_000_deliveries_costs_what_it_costs_among_1_000(cloud)
     }
     assert Counter(dynamodb.calls) == {"query": 8, "batch_get_item": 16}
     assert dynamodb.items == 2 * (30 + 30 + 30 + 12)
+    assert months[0] == months[1] > 0
 
 
 def test_a_search_among_a_million_deliveries_costs_what_it_costs_among_1_000():
