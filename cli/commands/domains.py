@@ -1,16 +1,15 @@
 """`mailroom domains check`: what DNS says about a domain, and waiting until it is right."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from cli.errors import UnfinishedError
-from cli.output import Printer
+from cli.errors import NetworkError, UnfinishedError
 from cli.session import Session, required, session_of
 
-_GREEN = frozenset({"ok", "verified", "not_needed", "optional"})
+_COLUMNS = ("purpose", "state", "need", "type", "name", "value", "reason")
 _EVERY = 10.0  # seconds between two looks
 
 
@@ -38,34 +37,37 @@ def check(
     path = f"{owner}/domains/{quote(_find(session, owner, domain), safe='')}/check"
     deadline = session.now() + timeout
     while True:
-        found = session.client.call("POST", path, body={}).body
-        bad = [row for row in checks_of(found) if not is_well(row)]
-        if not bad or not wait or session.now() + _EVERY > deadline:
+        found = session.client.call("POST", path).body
+        bad = [row for row in records_of(found) if not is_well(row)]
+        is_green = found.get("state") == "ok"
+        if is_green or not wait or session.now() + _EVERY > deadline:
             break
-        session.printer.note(f"not yet: {', '.join(str(row['check']) for row in bad)}")
+        session.printer.note(f"not yet: {_told(bad)}")
         session.wait(_EVERY)
-    _print(found, session.printer)
-    if bad:
-        raise UnfinishedError(f"{domain}: {', '.join(str(row['check']) for row in bad)}")
+    if session.printer.as_json:
+        session.printer.json(found)
+    else:
+        session.printer.rows(records_of(found), _COLUMNS)
+    if not is_green:
+        raise UnfinishedError(f"{domain} is not well: {_told(bad)}")
 
 
-def checks_of(answer: Any) -> list[dict[str, Any]]:
-    """Return the checks of an answer as rows: check, state, reason, expected, found."""
-    given = answer.get("checks", {}) if isinstance(answer, Mapping) else {}
-    pairs = given.items() if isinstance(given, Mapping) else ((c.get("name"), c) for c in given)
-    return [{"check": name, **dict(each)} for name, each in pairs]
+def records_of(answer: Any) -> list[Mapping[str, Any]]:
+    """Return the records of an answer, each with its state. Raises NetworkError for no answer."""
+    records = answer.get("records") if isinstance(answer, Mapping) else None
+    if not isinstance(records, list):
+        raise NetworkError("the API's answer has no records")
+    return records
 
 
 def is_well(row: Mapping[str, Any]) -> bool:
-    """Say whether a check needs nobody. A record that may be missing does not."""
-    return row.get("state") in _GREEN or row.get("required") is False
+    """Say whether a record needs nobody: one that is not required may be missing."""
+    state = row.get("state")
+    return state == "ok" or (state == "missing" and row.get("need") != "required")
 
 
-def _print(found: Any, printer: Printer) -> None:
-    if printer.as_json:
-        printer.json(found)
-    else:
-        printer.rows(checks_of(found), ("check", "state", "reason", "expected"))
+def _told(rows: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{row.get('purpose')} {row.get('state')}" for row in rows) or "unknown"
 
 
 def _owner(session: Session, server: str | None, organisation: str | None) -> str:
@@ -78,7 +80,7 @@ def _find(session: Session, owner: str, domain: str) -> str:
     """Return the id of a domain that was given by name or id."""
     if "." not in domain:
         return domain
-    for item in session.client.items(f"{owner}/domains", query={"name": domain}):
-        if item.get("name") == domain.lower():
+    for item in session.client.items(f"{owner}/domains", query={"limit": 100}):
+        if domain.lower() in (item.get("name"), item.get("shown_name")):
             return str(item["id"])
     raise UnfinishedError(f"there is no domain {domain}")

@@ -27,9 +27,10 @@ from cli.postal.wish import Json, Wish
 _API = "/api/v2"
 _LONGEST = 400  # days: the longest retention there is
 _TOKEN = re.compile(r"[a-z0-9]{6}\Z")
+_VERIFICATION = re.compile(r"[A-Za-z0-9]{16,64}\Z")
 _PERMALINK = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z")
 _MODES = {"live": "live", "development": "development"}
-_KINDS = {"API": "api", "SMTP": "smtp", "SMTP-IP": "smtp-ip"}
+_KINDS = ("API", "SMTP", "SMTP-IP")
 EVENTS = frozenset(
     {
         "MessageSent", "MessageDelayed", "MessageDeliveryFailed", "MessageHeld", "MessageBounced",
@@ -55,12 +56,13 @@ class Naming:
 def plan(postal: Installation, naming: Naming) -> list[Wish]:
     """Return all wishes, each behind what it belongs to or links to."""
     domains = {each.number: each for each in postal.domains}
+    receiving = frozenset(each.domain for each in postal.routes if each.domain is not None)
     return [
         *(_organisation(each, naming) for each in postal.organisations),
         *(_pool(each, postal, naming) for each in postal.pools),
         *(_address(each, naming) for each in postal.addresses),
-        *(_server(each, naming) for each in postal.servers),
-        *(_domain(each, naming) for each in postal.domains),
+        *(_server(each, postal, naming) for each in postal.servers),
+        *(_domain(each, receiving, naming) for each in postal.domains),
         *(_track_domain(each, domains, naming) for each in postal.track_domains),
         *_credentials(postal, naming),
         *(endpoint_wish(each, naming.id) for each in postal.endpoints),
@@ -125,14 +127,18 @@ def _organisation(organisation: Organisation, naming: Naming) -> Wish:
     )
 
 
-def _server(server: Server, naming: Naming) -> Wish:
+def _server(server: Server, postal: Installation, naming: Naming) -> Wish:
     days, notes = _retention(server)
+    # Postal tracks through tracking domains alone: without one there is none.
+    tracks = [each for each in postal.track_domains if each.server == server.number]
     fields: dict[str, object] = {
         "name": server.name,
         "mode": _MODES.get(server.mode.lower(), "live"),
         "privacy": server.privacy,
         "allow_sender": server.allow_sender,
         "limits": {"hour": server.send_limit or None, "action": "hold"},
+        "track_clicks": any(each.clicks for each in tracks),
+        "track_opens": any(each.opens for each in tracks),
         **days,
     }
     if server.postmaster:
@@ -149,6 +155,7 @@ def _server(server: Server, naming: Naming) -> Wish:
         parent=naming.id("organizations", server.organisation),
         fields=fields,
         once={"permalink": server.permalink, "token": server.token},
+        essential=frozenset({"permalink", "token"}),
         links={} if server.pool is None else {"pool": naming.id("ip_pools", server.pool)},
         suspended=server.suspended,
         notes=notes,
@@ -178,19 +185,22 @@ def _owner(server: int | None, organisation: int | None, naming: Naming) -> tupl
     return f"{_API}/organisations/{{parent}}", naming.id("organizations", organisation or 0)
 
 
-def _domain(domain: Domain, naming: Naming) -> Wish:
+def _domain(domain: Domain, receiving: frozenset[int], naming: Naming) -> Wish:
     base, parent = _owner(domain.server, domain.organisation, naming)
     once: dict[str, object] = {
         "name": domain.name,
         "verified": domain.verified,
         "verification_prefix": naming.verification_prefix,
-        "return_path_prefix": naming.return_path_prefix,
+        "return_path_label": naming.return_path_prefix,
     }
-    if domain.verification_token:
-        once["verification_token"] = domain.verification_token
     notes = []
+    if _VERIFICATION.match(domain.verification_token):
+        once["token"] = domain.verification_token
+    else:
+        notes.append("its ownership record changes")
     if domain.dkim_key and domain.selector:
-        once["dkim"] = {"selector": domain.selector, "private_key": domain.dkim_key}
+        key = {"selector": domain.selector, "private_key": domain.dkim_key, "from_postal": True}
+        once["key"] = key
     else:
         notes.append("it has no DKIM key in Postal; a new one is made")
     if domain.use_for_any:
@@ -202,7 +212,9 @@ def _domain(domain: Domain, naming: Naming) -> Wish:
         collection=f"{base}/domains",
         item=f"{base}/domains/{{id}}",
         parent=parent,
+        fields={"receives": domain.number in receiving},
         once=once,
+        essential=frozenset({"key", "verified"}),
         notes=notes,
     )
 
@@ -211,6 +223,9 @@ def _track_domain(track: TrackDomain, domains: "dict[int, Domain]", naming: Nami
     base, parent = _owner(track.server, None, naming)
     domain = domains.get(track.domain)
     name = f"{track.name}.{domain.name}" if domain else track.name
+    notes = []
+    if track.excluded:
+        notes.append("hosts whose links it did not track are not carried over")
     return Wish(
         kind="tracking domains",
         external_id=naming.id("track_domains", track.number),
@@ -218,13 +233,9 @@ def _track_domain(track: TrackDomain, domains: "dict[int, Domain]", naming: Nami
         collection=f"{base}/tracking-domains",
         item=f"{base}/tracking-domains/{{id}}",
         parent=parent,
-        fields={
-            "https": track.ssl,
-            "track_clicks": track.clicks,
-            "track_opens": track.opens,
-            "excluded_hosts": list(track.excluded),
-        },
+        fields={"secure": track.ssl},
         once={"name": name},
+        notes=notes,
         problem="" if domain else "its domain is not there",
     )
 
@@ -239,10 +250,10 @@ def _credentials(postal: Installation, naming: Naming) -> Iterator[Wish]:
 
 def _credential(credential: Credential, problem: str, naming: Naming) -> Wish:
     base, parent = _owner(credential.server, None, naming)
-    kind = _KINDS.get(credential.kind)
-    if kind is None:
+    if credential.kind not in _KINDS:
         problem = f"{credential.kind!r} is no kind of credential"
-    secret = {"network": credential.key} if kind == "smtp-ip" else {"secret": credential.key}
+    is_network = credential.kind == "SMTP-IP"
+    secret = {"network" if is_network else "secret": credential.key}
     return Wish(
         kind="credentials",
         external_id=naming.id("credentials", credential.number),
@@ -251,7 +262,8 @@ def _credential(credential: Credential, problem: str, naming: Naming) -> Wish:
         item=f"{base}/credentials/{{id}}",
         parent=parent,
         fields={"name": credential.name, "hold": credential.hold},
-        once={"type": kind or "", **secret},
+        once={"type": credential.kind, **secret},
+        essential=frozenset({"type", *secret}),
         problem=problem,
     )
 

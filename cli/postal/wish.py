@@ -27,9 +27,9 @@ class Wish:
     API with `{parent}` and `{id}`. `fields` are compared on the next run; `once` are sent with a
     new object only, for what cannot be read back or changed. `links` are fields whose value is
     the id of another wish's object, by its external id; a name with a number at its end
-    (`organisations.0`) is part of a list. `needs` are others that must be there. `suspended` is
-    why Postal suspended it. `notes` are told in the report, `problem` is why it cannot be wished
-    for at all.
+    (`organisations.0`) is part of a list. `needs` are others that must be there. `essential` are
+    fields without which it is not made. `suspended` is why Postal suspended it. `notes` are told
+    in the report, `problem` is why it cannot be wished for at all.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Wish:
     once: Json = field(default_factory=dict, repr=False)
     links: Mapping[str, str] = field(default_factory=dict)
     needs: Sequence[str] = ()
+    essential: frozenset[str] = frozenset()
     suspended: str | None = None
     notes: Sequence[str] = ()
     problem: str = ""
@@ -80,6 +81,8 @@ def decide(wish: Wish, found: Json | None, links: Json, known: frozenset[str] | 
         return Decision(Action.UPDATE, ", ".join(told), changes)
     body = {**wanted, **wish.once, "external_id": wish.external_id}
     left_out = sorted(set(body) - known) if known is not None else []
+    if missing := sorted(wish.essential.intersection(left_out)):
+        return Decision(Action.CONFLICT, f"this platform does not take {', '.join(missing)}")
     reasons = [*wish.notes]
     if left_out:
         reasons.append(f"not taken by this platform: {', '.join(left_out)}")

@@ -59,10 +59,14 @@ def test_a_letter_that_cannot_be_put_together_is_not_sent(tool: Tool, arguments)
     assert tool.platform.asked == []
 
 
-def checks(**states):
-    return {
-        "checks": {name: {"state": state, "reason": "because"} for name, state in states.items()}
-    }
+def checks(state="ok", **states):
+    records = [
+        {"purpose": name, "state": each, "need": "required", "type": "TXT", "name": "a.example",
+         "value": "v", "reason": "because"}
+        for name, each in states.items()
+    ]  # fmt: skip
+    records.append({"purpose": "dmarc", "state": "missing", "need": "recommended"})
+    return {"state": state, "records": records}
 
 
 def test_a_domain_that_is_well_ends_with_0(tool: Tool):
@@ -75,25 +79,33 @@ def test_a_domain_that_is_well_ends_with_0(tool: Tool):
         "/api/v2/servers/srvaaaaaaa/domains",
         "/api/v2/servers/srvaaaaaaa/domains/dom_1/check",
     ]
-    assert [line.split() for line in tool.out.splitlines()[1:]] == [
-        ["spf", "ok", "because"], ["dkim", "ok", "because"]
-    ]  # fmt: skip
+    assert [line.split() for line in tool.out.splitlines()[1:3]] == [
+        ["spf", "ok", "required", "TXT", "a.example", "v", "because"],
+        ["dkim", "ok", "required", "TXT", "a.example", "v", "because"],
+    ]
 
 
 def test_a_domain_that_is_not_ends_with_4_and_says_what(tool: Tool):
-    tool.platform.answers = [checks(spf="missing", dkim="ok")]
+    tool.platform.answers = [checks("missing", spf="missing", dkim="ok")]
     assert tool.run("domains", "check", "dom_1", "--organisation", "org_1") == 4
     assert tool.platform.asked[0].url.path == "/api/v2/organisations/org_1/domains/dom_1/check"
-    assert "dom_1: spf" in tool.err
+    assert "dom_1 is not well: spf missing\n" in tool.err
 
 
 def test_waiting_looks_again_until_all_is_well_or_time_is_over(tool: Tool):
-    tool.platform.answers = [checks(spf="missing"), checks(spf="invalid"), checks(spf="ok")]
+    tool.platform.answers = [
+        checks("missing", spf="missing"), checks("invalid", spf="invalid"), checks(spf="ok")
+    ]  # fmt: skip
     assert tool.run("domains", "check", "dom_1", "--wait") == 0
     assert tool.waited == [10.0, 10.0]
-    tool.platform.answers = [checks(spf="missing") for _ in range(9)]
+    tool.platform.answers = [checks("missing", spf="missing") for _ in range(9)]
     assert tool.run("domains", "check", "dom_1", "--wait", "--timeout", "25") == 4
     assert tool.waited == [10.0] * 4
+
+
+def test_an_answer_without_records_is_none(tool: Tool):
+    tool.platform.answers = [{}]
+    assert tool.run("domains", "check", "dom_1") == 3
 
 
 class EnoughError(Exception):

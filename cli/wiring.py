@@ -1,0 +1,63 @@
+"""What the tool needs of AWS itself: for the first hour of a platform, old links and migrations.
+
+Everything else goes through the API. Nothing here is imported before such a command runs.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cli.errors import UsageError
+from mailroom.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from mailroom.ports.legacy_links import LegacyLinks
+    from mailroom.usecases.bootstrap import BootstrapPorts
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """Read the platform's settings. Raises UsageError."""
+    try:
+        return load_settings(environment)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+
+
+def resource(settings: Settings, kind: str, name: str) -> str:
+    """Return the name of an AWS resource. Raises UsageError where the environment has none."""
+    try:
+        return settings.resource(kind, name)
+    except SettingsError as error:
+        raise UsageError(
+            f"{error}; this command works on the platform's tables itself and needs their names"
+            " and AWS credentials in the environment"
+        ) from None
+
+
+def bootstrap_ports(environment: Mapping[str, str]) -> "BootstrapPorts":
+    """Return what makes a platform's first administrator. Raises UsageError."""
+    settings = settings_of(environment)
+    table, key = resource(settings, "table", "directory"), resource(settings, "key", "secrets")
+
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dkim_keys import CryptographyDkimKeys
+    from mailroom.adapters.dynamo_registry import DynamoRegistry
+    from mailroom.adapters.kms_keyring import KmsKeyring
+    from mailroom.adapters.system import SystemChance, SystemClock
+    from mailroom.adapters.tables import DirectoryRow, bound
+    from mailroom.usecases.bootstrap import BootstrapPorts
+    from mailroom.usecases.registrar import Registrar
+
+    registry = DynamoRegistry(bound(DirectoryRow, table))
+    registrar = Registrar(registry, SystemClock(), SystemChance(), settings.environment)
+    return BootstrapPorts(registrar, KmsKeyring(client("kms"), key), CryptographyDkimKeys())
+
+
+def legacy_links(environment: Mapping[str, str]) -> "LegacyLinks":
+    """Return where imported links are kept. Raises UsageError."""
+    table = resource(settings_of(environment), "table", "directory")
+
+    from mailroom.adapters.dynamo_legacy_links import DynamoLegacyLinks
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import DirectoryRow, bound
+
+    return DynamoLegacyLinks(bound(DirectoryRow, table), SystemClock())
