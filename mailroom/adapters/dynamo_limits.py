@@ -47,6 +47,10 @@ class DynamoLimits:
                 return reservation
         raise LimitUnavailableError(f"the send limit of {server} is too busy")
 
+    def usage(self, server: ServerId) -> Usage:
+        """See SendLimits.usage."""
+        return self._read(server)[1]
+
     def _read(self, server: ServerId) -> tuple[int, Usage]:
         try:
             row = self._rows.get(f"limit#{server}", _SORT, consistent_read=True)

@@ -78,10 +78,10 @@ def _mailing(event: Event, rows: Mapping[_Key, MailingRow]) -> Mailing | None:
         if row is not None and row.rcpt:
             provider = provider_of(row.rcpt)
             providers[provider] = providers.get(provider, 0) + 1
-    first = (submission.tag,) if submission.tag else ()
+    tags = ([submission.tag] if submission.tag else []) + list(load_tags(submission.tags))
     return Mailing(
         domain=submission.domain or "",
-        tags=tuple(dict.fromkeys((*first, *load_tags(submission.tags)))),
+        tags=tuple(dict.fromkeys(tags)),
         stream=submission.stream or TRANSACTIONAL,
         providers=providers,
         days=int(submission.days or METADATA_DAYS),

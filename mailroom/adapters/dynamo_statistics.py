@@ -98,7 +98,7 @@ class DynamoStatistics:
                     self._names.v.set(1),
                     self._names.ttl.set(day * DAY + KEPT_SECONDS[Grain.DAY]),
                 ],
-                condition=has_room | (size("names") < MAX_VALUES),
+                condition=has_room | _fewer_names_than(MAX_VALUES),
             )
         except UpdateError as error:
             if error.cause_response_code == _REFUSED:
@@ -186,6 +186,10 @@ def read_counts(item: Mapping[str, Any]) -> Counts:
         for name, value in item.items()
         if name.startswith(_PREFIX)
     }
+
+
+def _fewer_names_than(most: int) -> Any:
+    return size("names") < most  # type: ignore[no-untyped-call]  # pynamodb
 
 
 def _pk(slot: Slot) -> str:

@@ -156,6 +156,12 @@ def slice_size(limits: Iterable[int]) -> int:
     return max(1, min(limits, default=0) // 100)
 
 
+def used_now(usage: Usage, at: Times) -> Mapping[Period, int]:
+    """Return what is reserved of each period at a moment."""
+    kept, _ = _current(usage, at, None)
+    return {period: _used(kept, period) for period in Period}
+
+
 def reserve(
     usage: Usage,
     *,

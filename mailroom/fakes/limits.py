@@ -34,3 +34,7 @@ class MemoryLimits:
         if self.trouble:
             raise self.trouble.pop(0)
         return reservation
+
+    def usage(self, server: ServerId) -> Usage:
+        """See SendLimits.usage."""
+        return self.usages.get(server, Usage())

@@ -21,7 +21,7 @@ from mailroom.domain.message import (
     WakeUp,
     Webhook,
 )
-from mailroom.domain.send_limit import Limits, Reservation, Slice, Times
+from mailroom.domain.send_limit import Limits, Reservation, Slice, Times, Usage
 from mailroom.domain.server_fact import Fact
 from mailroom.domain.statistic import FirstView
 
@@ -113,6 +113,9 @@ class SendLimits(Protocol):
         What is left of the slice before goes back in the same step. When this raises, whether
         anything was reserved or given back is not known: the caller forgets both.
         """
+
+    def usage(self, server: ServerId) -> Usage:
+        """Return what is reserved for a server, in windows that may be over."""
 
 
 class FirstViews(Protocol):

@@ -135,8 +135,12 @@ def lift_brake(
 
 def policy_of(server: Server, policy: BrakePolicy) -> BrakePolicy:
     """Return the platform's policy with the limits a server has of its own."""
-    own = {"complaint_rate": server.complaint_limit, "bounce_rate": server.bounce_limit}
-    return replace(policy, **{name: rate for name, rate in own.items() if rate is not None})
+    complaints, bounces = server.complaint_limit, server.bounce_limit
+    return replace(
+        policy,
+        complaint_rate=policy.complaint_rate if complaints is None else complaints,
+        bounce_rate=policy.bounce_rate if bounces is None else bounces,
+    )
 
 
 def window_rates(server: ServerId, now: float, statistics: Statistics) -> Rates:

@@ -1,18 +1,21 @@
 """Composition of the management API: made at its first request."""
 
 import os
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from mail_api.v2.desk import Desk
-from mail_api.wiring import Api, webhook_calls
+from mail_api.wiring import Api, last_use, webhook_calls
 from mailroom.settings import load_settings
 from mailroom.usecases.registrar import Registrar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mail_api.v2.resources.statistics import StatisticsArea
     from mailroom.adapters.dynamo_search import DynamoSearch
+    from mailroom.ports.app_mail import AppMail
+    from mailroom.usecases.domain_checks import DomainPorts
     from mailroom.usecases.jobs import JobPorts
 
 
@@ -35,10 +38,62 @@ def desk_of(api: "Callable[[], Api]") -> Desk:
         answers=DynamoAnswers(requests),
         limits=DynamoRequestLimits(requests),
         api=api,
+        last_use=last_use(),
         tracking_url=settings.tracking_url,
         large_url=settings.large_api_url,
-        areas={"webhook_calls": webhook_calls, "search": search, "jobs": jobs},
+        areas={
+            "webhook_calls": webhook_calls,
+            "search": search,
+            "jobs": jobs,
+            "domains": domain_ports,
+            "invitations": invitations,
+            "statistics": partial(statistics, api),
+        },
     )
+
+
+@cache
+def statistics(api: "Callable[[], Api]") -> "StatisticsArea":
+    """Return the counters, limits and brakes of servers. Raises SettingsError."""
+    from mail_api.v2.resources.statistics import StatisticsArea
+    from mailroom.adapters.dynamo_brakes import DirectoryBrakeFlags, DynamoBrakes
+    from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
+    from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
+    from mailroom.adapters.dynamo_statistics import DynamoStatistics, DynamoWatchlist
+    from mailroom.adapters.tables import (
+        BrakeRow,
+        CounterNamesRow,
+        CounterRow,
+        DirectoryRow,
+        ServerFactRow,
+        WatchedServerRow,
+        bound,
+    )
+    from mailroom.domain.brake import BrakePolicy
+    from mailroom.usecases.brakes import BrakePorts
+
+    settings = load_settings(os.environ)
+    counters = settings.resource("table", "counters")
+    brakes = BrakePorts(
+        statistics=DynamoStatistics(bound(CounterRow, counters), bound(CounterNamesRow, counters)),
+        watchlist=DynamoWatchlist(bound(WatchedServerRow, counters)),
+        brakes=DynamoBrakes(bound(BrakeRow, counters)),
+        flags=DirectoryBrakeFlags(bound(DirectoryRow, settings.resource("table", "directory"))),
+        facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
+        directory=api().ports.directory,
+        policy=BrakePolicy(settings.brake_complaint_rate, settings.brake_bounce_rate),
+    )
+    return StatisticsArea(brakes, DynamoLimits(bound_limits(counters)))
+
+
+@cache
+def invitations() -> "tuple[AppMail, str]":
+    """Return the platform's own mail, and where its console answers."""
+    from mailroom.adapters.smtp_app_mail import NoAppMail, SmtpAppMail
+
+    settings = load_settings(os.environ)
+    server = settings.app_mail
+    return SmtpAppMail(server) if server else NoAppMail(), settings.console_url
 
 
 @cache
@@ -63,3 +118,39 @@ def jobs() -> "JobPorts":
     settings = load_settings(os.environ)
     queue = SqsJobs(client("sqs"), settings.resource("queue", "jobs"))
     return JobPorts(DynamoJobs(settings), queue, SystemClock())
+
+
+@cache
+def domain_ports() -> "DomainPorts":
+    """Return what domains need of the world. Raises SettingsError."""
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dkim_keys import CryptographyDkimKeys
+    from mailroom.adapters.dns_records import DnsRecords, DnsSettings, system_resolvers
+    from mailroom.adapters.dynamo_registry import DynamoRegistry
+    from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
+    from mailroom.adapters.kms_keyring import KmsKeyring
+    from mailroom.adapters.spf_check import PyspfChecker
+    from mailroom.adapters.system import SystemChance, SystemClock
+    from mailroom.adapters.tables import DirectoryRow, ServerFactRow, bound
+    from mailroom.usecases.domain_checks import DomainPorts
+    from mailroom.usecases.registrar import Registrar
+
+    settings = load_settings(os.environ)
+    dns = DnsRecords(
+        DnsSettings(
+            settings.name_servers or system_resolvers(),
+            port=settings.name_server_port,
+            networks=settings.endpoint_networks,
+            direct=settings.dns_direct,
+        )
+    )
+    registry = DynamoRegistry(bound(DirectoryRow, settings.resource("table", "directory")))
+    return DomainPorts(
+        registrar=Registrar(registry, SystemClock(), SystemChance(), settings.environment),
+        keyring=KmsKeyring(client("kms"), settings.resource("key", "secrets")),
+        dns=dns,
+        spf=PyspfChecker(dns),
+        keys=CryptographyDkimKeys(),
+        facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
+        platform=settings.names,
+    )
