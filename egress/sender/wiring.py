@@ -23,6 +23,7 @@ from aiobotocore.session import get_session
 from egress.aws.bodies import HostBodies
 from egress.aws.deliveries import Deliveries
 from egress.aws.lane import SenderLane
+from egress.aws.suppressions import HostSuppressions
 from egress.connecting import TlsPolicy, tls_context
 from egress.connections import ConnectionPool, PoolSettings, Source
 from egress.core.mx import AddressGuard
@@ -156,7 +157,8 @@ async def _desk(
     async def aws(service: str) -> Any:
         return await stack.enter_async_context(get_session().create_client(service, config=_AWS))
 
-    deliveries = Deliveries(await aws("dynamodb"), settings.resource("table", "mail"))
+    dynamodb = await aws("dynamodb")
+    deliveries = Deliveries(dynamodb, settings.resource("table", "mail"))
     lane = SenderLane(await aws("sqs"), settings.resource("queue", "lane"))
     bodies = HostBodies(await aws("s3"), settings.resource("bucket", "bodies"))
     journal = Journal(host.journal)
@@ -171,6 +173,9 @@ async def _desk(
             tenants=_tenants(settings),
             signer=Signer(clock=time.time),
             limits=_limits(settings),
+            blocked=HostSuppressions(
+                dynamodb, settings.resource("table", "suppressions"), time.time
+            ),
         ),
         resolve=_router(settings, host).hosts,
         exchange=Exchange(pool, source),

@@ -31,7 +31,7 @@ class Entry:
         refusal = brakes.refusal(address, proof)
         if refusal is not None:
             return refusal
-        account = await self._asked(self._office.accounts.find(proof))
+        account = await self._asked(self._office.accounts.find(proof, address))
         if isinstance(account, Answer):
             return say.LOGIN_UNDECIDED
         if account is None:
@@ -70,7 +70,7 @@ class Entry:
         """
         accounts = self._office.accounts
         if self._dialogue.is_logged_in and self._proof is not None:
-            found = await self._asked(accounts.find(self._proof))
+            found = await self._asked(accounts.find(self._proof, address))
         else:
             found = await self._asked(accounts.at(address))
         if isinstance(found, Answer):

@@ -30,15 +30,21 @@ from egress.submission.office import Office
 from egress.submission.server import SubmissionServer
 from mailroom.adapters.clients import client
 from mailroom.adapters.dynamo_directory import DynamoDirectory
+from mailroom.adapters.dynamo_last_use import DynamoLastUse
+from mailroom.adapters.dynamo_ledger import DynamoDueWork
+from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
+from mailroom.adapters.dynamo_requests import RequestRow
+from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
 from mailroom.adapters.gathered_ledger import GatheredLane, GatheredLedger
 from mailroom.adapters.kms_keyring import KmsKeyring
-from mailroom.adapters.names import body_key
+from mailroom.adapters.names import SHARDS, body_key
 from mailroom.adapters.s3_bodies import S3Bodies
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
 from mailroom.adapters.xray import Tracing, traced, tracing_of
 from mailroom.domain.message import Server
 from mailroom.ports import Directory
+from mailroom.ports.last_use import LastUse
 from mailroom.settings import Settings, SettingsError, load_settings
 from mailroom.usecases.accept import Accepted, AcceptPorts, Parcel, accept
 
@@ -48,7 +54,11 @@ _LOOKUP_THREADS = 4
 
 
 def office(
-    host: Host, limits: Limits, directory: Directory, accepting: Callable[[Parcel], Accepted]
+    host: Host,
+    limits: Limits,
+    directory: Directory,
+    accepting: Callable[[Parcel], Accepted],
+    last_use: LastUse | None = None,
 ) -> Office:
     """Plug together what the sessions share."""
     held = HeldOctets(limits.held_octets)
@@ -57,7 +67,12 @@ def office(
         name=host.name,
         limits=limits,
         tls=tls_context(host.certificate, host.key),
-        accounts=Accounts(directory, ThreadPoolExecutor(_LOOKUP_THREADS, "look-up")),
+        accounts=Accounts(
+            directory,
+            ThreadPoolExecutor(_LOOKUP_THREADS, "look-up"),
+            now=SystemClock().now,
+            last_use=last_use,
+        ),
         acceptance=Acceptance(
             accepting,
             ThreadPoolExecutor(host.threads, "accept"),
@@ -95,7 +110,12 @@ def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
         KmsKeyring(client("kms")),
     )
     watches = bound(WatchRow, settings.resource("table", "due"))
-    ledger = GatheredLedger(mail_tables(settings), watches, client("dynamodb"))
+    tables = mail_tables(settings)
+    ledger = GatheredLedger(tables, watches, client("dynamodb"))
+    suppressions = DynamoSuppressions(
+        settings, SystemClock(), lambda: directory.current_key("recipients").secret
+    )
+    limits = DynamoLimits(bound_limits(settings.resource("table", "counters")))
     bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
     lane = GatheredLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
     return AcceptPorts(
@@ -110,6 +130,9 @@ def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
         body_key=_body_key,
         delay_divisor=settings.delay_divisor,
         host_name=settings.smtp_hostname,
+        work=traced(DynamoDueWork(tables, watches, SHARDS), "work", spans),
+        suppressions=traced(suppressions, "suppressions", spans),
+        limits=traced(limits, "limits", spans),
     )
 
 
@@ -139,7 +162,8 @@ def main() -> int:
         faults = faults_of(host.fault_file)
         mortal = replace(ports, lane=FaultyLane(ports.lane, faults))
         accepting = faulty(traced_accept(mortal, spans), faults)
-        shared = office(host, limits_of(settings, host), ports.directory, accepting)
+        used = DynamoLastUse(bound(RequestRow, settings.resource("table", "requests")))
+        shared = office(host, limits_of(settings, host), ports.directory, accepting, used)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -163,8 +163,8 @@ class DynamoSuppressions:
     def _hash(self, address: str) -> str:
         try:
             return recipient_hmac(self._secret(), address)
-        except MalformedAddressError:
-            return ""
+        except (MalformedAddressError, LookupError):
+            return ""  # no address, or a platform that has no key yet and so suppressed nobody
 
     def _counting(self, rows: Iterable[SuppressionRow]) -> list[Suppression]:
         now = self._clock.now()

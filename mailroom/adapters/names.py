@@ -90,4 +90,4 @@ def body_key(server: ServerId, number: int, chance: int, organisation: str, days
     return f"{retention}/{chance & 0xFF:02x}/{organisation}/{server}/{number}"
 
 
-RETENTION_CLASSES = (3, 7, 30, 90, 400)
+RETENTION_CLASSES = (3, 7, 30, 35, 90, 400, 500)

@@ -83,7 +83,7 @@ class Stand:
             FixedClock(),
             self._chance,
             self.limits.message_size + 1024,
-            lambda server, number, chance: f"{server.id}/{number}/{chance}",
+            lambda server, number, chance, days: f"{server.id}/{number}/{chance}",
             host_name="smtp.mailroom.test",
         )
         accepted = accept(parcel, ports)
@@ -104,7 +104,7 @@ class Stand:
                 name="smtp.mailroom.test",
                 limits=self.limits,
                 tls=self_signed(),
-                accounts=Accounts(self.directory, look_up),
+                accounts=Accounts(self.directory, look_up, now=FixedClock().now),
                 acceptance=Acceptance(
                     self.accept,
                     accepting,

@@ -27,7 +27,7 @@ RESOURCES = {
     f"MAILROOM_{name}": "some"
     for name in (
         "TABLE_MAIL", "TABLE_DUE", "TABLE_DIRECTORY", "TABLE_COUNTERS", "TABLE_NOTIFICATIONS",
-        "BUCKET_BODIES", "QUEUE_LANE",
+        "TABLE_SUPPRESSIONS", "TABLE_REQUESTS", "BUCKET_BODIES", "QUEUE_LANE",
     )
 }  # fmt: skip
 AWS = {

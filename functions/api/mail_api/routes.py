@@ -13,7 +13,7 @@ from mail_api.openapi import describe
 from mail_api.params import Params, read_params
 from mail_api.postal_envelope import Json, ParameterError, PostalError, failure, success
 from mail_api.reading import list_deliveries, show_message
-from mail_api.sending import Caller, identify, send_message, send_raw
+from mail_api.sending import READING, SENDING, Caller, identify, send_message, send_raw
 from mail_api.wiring import Api
 from mailroom.adapters.chalice_http import BodyTooLargeError, read_body
 from mailroom.domain.jwks import jwks
@@ -75,8 +75,10 @@ def _add_v1(app: Chalice, path: str, call: Call, api: Callable[[], Api]) -> None
 
 
 def _called(request: Request, call: Call, api: Api) -> Any:
-    server, credential = identify(api, request.headers.get(KEY_HEADER))
-    caller = Caller(server, credential, request.context["identity"]["sourceIp"])
+    address = request.context["identity"]["sourceIp"]
+    scopes = SENDING if call in (send_message, send_raw) else READING
+    server, credential = identify(api, request.headers.get(KEY_HEADER), address, scopes)
+    caller = Caller(server, credential, address)
     return call(api, caller, _params(request, api.max_body, api.elsewhere))
 
 

@@ -26,7 +26,9 @@ def add_routes(app: Chalice, api: Callable[[], Api]) -> None:
     def get_message(message_id: str) -> Response:
         request = cast("Request", app.current_request)
         try:
-            server, _ = identify(api(), request.headers.get(KEY_HEADER))
+            server, _ = identify(
+                api(), request.headers.get(KEY_HEADER), request.context["identity"]["sourceIp"]
+            )
         except PostalError as error:
             return _problem(_STATUS[error.code], error.code, error.message or "")
         found = find_message(api(), server, int(message_id)) if _ID.match(message_id) else None
@@ -48,7 +50,9 @@ def _add_action(app: Chalice, action: str, api: Callable[[], Api]) -> None:
     def act(message_id: str) -> Response:
         request = cast("Request", app.current_request)
         try:
-            caller = identify(api(), request.headers.get(KEY_HEADER))
+            caller = identify(
+                api(), request.headers.get(KEY_HEADER), request.context["identity"]["sourceIp"]
+            )
             id_ = int(message_id) if _ID.match(message_id) else 0
             return Response(end_hold(action, api(), caller, id_))
         except PostalError as error:

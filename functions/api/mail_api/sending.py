@@ -11,10 +11,12 @@ from mail_api.schema import parse_message, parse_raw
 from mail_api.wiring import Api
 from mailroom.domain.authorship import signing_domain
 from mailroom.domain.compose import Postmark, compose, received_line
+from mailroom.domain.credential_use import Refusal, refusal
 from mailroom.domain.header_encoding import UnfitHeaderError
 from mailroom.domain.headers import fields, split
 from mailroom.domain.labels import Labels
 from mailroom.domain.message import Credential, Server, Submission
+from mailroom.domain.tenancy.access import Scope
 from mailroom.domain.token import message_token
 from mailroom.errors import (
     InvalidRequestError,
@@ -34,21 +36,39 @@ class Caller:
     ip_address: str
 
 
-def identify(api: Api, key: str | None) -> tuple[Server, Credential]:
-    """Return what an API key opens.
+SENDING = frozenset({Scope.MESSAGES_SEND})
+READING = frozenset({Scope.MESSAGES_READ, Scope.MESSAGES_SEND})  # as Postal's keys do both
+_REFUSED = {
+    Refusal.EXPIRED: "The API key has expired",
+    Refusal.ADDRESS: "The API key may not be used from this address",
+    Refusal.SCOPE: "The API key may not be used for this",
+}
 
-    Raises PostalError: AccessDenied without a key, InvalidServerAPIKey for an unknown one,
-    ServerSuspended.
+
+def identify(
+    api: Api, key: str | None, address: str = "", scopes: frozenset[str] = frozenset()
+) -> tuple[Server, Credential]:
+    """Return what an API key opens, used from an IP address; one of `scopes` is enough, if any.
+
+    Raises PostalError: AccessDenied without a key and for one that may not be used now, from
+    there or for that, InvalidServerAPIKey for an unknown one, ServerSuspended.
     """
     if key is None or not key.strip():
         raise PostalError("AccessDenied", "The header X-Server-API-Key is missing")
-    directory = api.ports.directory
+    directory, now = api.ports.directory, api.ports.clock.now()
     credential = directory.credential(key, "api") if key.isascii() else None
     server = directory.server(credential.server) if credential else None
     if credential is None or server is None:
         raise PostalError("InvalidServerAPIKey", "The API key is not valid", token=key)
+    refused = [
+        refusal(credential, address=address, now=now, scope=scope) for scope in scopes or {None}
+    ]
+    if all(refused):
+        raise PostalError("AccessDenied", _REFUSED[next(filter(None, refused))])
     if server.suspended:
         raise PostalError("ServerSuspended")
+    if api.last_use is not None:
+        api.last_use.used(credential.id, now)
     return server, credential
 
 

@@ -76,7 +76,9 @@ def _answered(act: Callable[[], Response]) -> Response:
 
 
 def _deliveries(request: Request, id_: str, api: Api, calls: Calls) -> Response:
-    server, _ = identify(api, request.headers.get(KEY_HEADER))
+    server, _ = identify(
+        api, request.headers.get(KEY_HEADER), request.context["identity"]["sourceIp"]
+    )
     webhook = _own(api, server, id_)
     query: Mapping[str, str] = request.query_params or {}
     limit = _limit(query.get("limit", str(DEFAULT_PAGE)))
@@ -90,7 +92,9 @@ def _deliveries(request: Request, id_: str, api: Api, calls: Calls) -> Response:
 
 
 def _replayed(request: Request, id_: str, api: Api, calls: Calls) -> Response:
-    server, _ = identify(api, request.headers.get(KEY_HEADER))
+    server, _ = identify(
+        api, request.headers.get(KEY_HEADER), request.context["identity"]["sourceIp"]
+    )
     webhook = _own(api, server, id_)
     if webhook is None:
         raise _unknown()

@@ -13,6 +13,7 @@ from mailroom.adapters.lambda_limits import ENVELOPE, MAX_EVENT, Passage
 from mailroom.adapters.xray import Tracing, traced, tracing_of
 from mailroom.domain.message import Server
 from mailroom.ports import DueWork
+from mailroom.ports.last_use import LastUse
 from mailroom.settings import SettingsError, load_settings
 from mailroom.usecases.accept import AcceptPorts
 
@@ -40,6 +41,7 @@ class Api:
     gateway_limit: int = MAX_EVENT
     large_url: str = ""
     work: DueWork | None = None  # what ends holds; only the native API needs it
+    last_use: LastUse | None = None  # of keys; None where nobody asks for it
 
     @property
     def max_body(self) -> int:
@@ -76,6 +78,8 @@ def from_environment() -> Api:
     from mailroom.adapters.clients import client
     from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
+    from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
+    from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
     from mailroom.adapters.kms_keyring import KmsKeyring
     from mailroom.adapters.names import SHARDS, body_key
     from mailroom.adapters.s3_bodies import S3Bodies
@@ -102,6 +106,11 @@ def from_environment() -> Api:
     ledger = DynamoLedger(tables, watches)
     bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
     lane = SqsLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
+    work = traced(DynamoDueWork(tables, watches, SHARDS), "work", spans)
+    suppressions = DynamoSuppressions(
+        settings, clock, lambda: directory.current_key("recipients").secret
+    )
+    limits = DynamoLimits(bound_limits(settings.resource("table", "counters")))
     ports = AcceptPorts(
         directory=directory,
         ledger=traced(ledger, "ledger", spans),
@@ -112,6 +121,9 @@ def from_environment() -> Api:
         max_message_size=settings.max_message_size,
         body_key=key_of,
         delay_divisor=settings.delay_divisor,
+        work=work,
+        suppressions=traced(suppressions, "suppressions", spans),
+        limits=traced(limits, "limits", spans),
     )
     return Api(
         ports=ports,
@@ -120,8 +132,20 @@ def from_environment() -> Api:
         web_hostname=settings.web_hostname or settings.return_path_domain,
         signing_keys=lambda: [key.public for key in directory.keys("webhook").values()],
         large_url=settings.large_api_url,
-        work=traced(DynamoDueWork(tables, watches, SHARDS), "work", spans),
+        work=work,
+        last_use=last_use(),
     )
+
+
+@cache
+def last_use() -> LastUse:
+    """Return what remembers when keys were used. Raises SettingsError."""
+    from mailroom.adapters.dynamo_last_use import DynamoLastUse
+    from mailroom.adapters.dynamo_requests import RequestRow
+    from mailroom.adapters.tables import bound
+
+    settings = load_settings(os.environ)
+    return DynamoLastUse(bound(RequestRow, settings.resource("table", "requests")))
 
 
 @cache
