@@ -18,11 +18,14 @@ from egress.submission.host import tls_context
 from hostapi.host import http_limits, memory_needed, read_host
 from hostapi.limits import MEGABYTE
 from localstack.certificates import issue
+from localstack.naming import variable
+from localstack.resources import load_resources
 from mailroom.settings import SettingsError
-from tests.egress.test_submission_process import AWS, RESOURCES
+from tests.egress.test_submission_process import AWS
 from tests.hostapi.stand import JSON_CALL, Client, Stand, request, until
 
 ROOT = Path(__file__).resolve().parents[2]
+RESOURCES = {variable(each.place): "some" for each in load_resources(ROOT).hosts["hostapi"]}
 NEEDED = {"MAILROOM_TLS_CERT": "certificate.pem", "MAILROOM_TLS_KEY": "key.pem"}
 
 
@@ -90,8 +93,6 @@ def variables(tmp_path: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": f"{ROOT}:{ROOT / 'functions' / 'api'}",
         "MAILROOM_TLS_CERT": str(certificate),
         "MAILROOM_TLS_KEY": str(key),
-        "MAILROOM_KEY_SECRETS": "some",
-        "MAILROOM_QUEUE_WEBHOOKS": "some",
         "MAILROOM_HOSTAPI_PORTS": "0",
         "MAILROOM_RETURN_PATH_DOMAIN": "rp.mail.test",
         "MAILROOM_READY_FILE": str(tmp_path / "ready.json"),
