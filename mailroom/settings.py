@@ -4,7 +4,10 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
+from urllib.parse import urlsplit
 
+from mailroom.domain.dns.records import PlatformNames
 from mailroom.domain.legacy_link import LegacyHost
 from mailroom.domain.retry import RetryPolicy
 
@@ -14,6 +17,26 @@ _WEB = ("https://", "http://")
 
 class SettingsError(Exception):
     """A variable is missing or malformed; the message names it and the page that explains it."""
+
+
+class AppMailTls(StrEnum):
+    """How the platform's own mail is protected on its way to its server."""
+
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+    NONE = "none"  # on the local stack
+
+
+@dataclass(frozen=True, slots=True)
+class AppMailServer:
+    """Where the platform hands over its own mail, such as invitations."""
+
+    host: str
+    sender: str
+    port: int = 587
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: AppMailTls = AppMailTls.STARTTLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +64,13 @@ class Settings:
     brake_bounce_rate: float = 0.05  # bad addresses among what got an answer for good
     trace_rate: float = 0.01  # share of requests that X-Ray follows
     xray_daemon: str = ""  # UDP host:port of the X-Ray daemon, if not the usual one
+    console_url: str = ""  # where people accept invitations; "" for over the API alone
+    app_mail: AppMailServer | None = None  # None: nobody can be invited
     legacy_tracking: LegacyHost | None = None  # Postal's tracking host, while it is still asked
+    names: PlatformNames = field(default_factory=PlatformNames)  # what tenants' DNS points at
+    name_servers: tuple[str, ...] = ()  # resolvers as address:port, the system's if none
+    name_server_port: int = 53  # where authoritative servers listen (local stack)
+    dns_direct: bool = True  # domains are checked at their own servers, not through resolvers
 
     def resource(self, kind: str, name: str) -> str:
         """Return the name, URL or ARN of a resource.
@@ -90,8 +119,43 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         brake_bounce_rate=_share(environment, "MAILROOM_BRAKE_BOUNCE_RATE", 0.05),
         trace_rate=_share(environment, "MAILROOM_TRACE_RATE", 0.01),
         xray_daemon=environment.get("AWS_XRAY_DAEMON_ADDRESS", ""),
+        console_url=_base_url(environment, "MAILROOM_CONSOLE_URL"),
+        app_mail=_app_mail(environment),
         legacy_tracking=_legacy_tracking(environment),
+        names=_platform_names(environment),
+        name_servers=_list(environment, "MAILROOM_NAMESERVERS"),
+        name_server_port=int(_bounded(environment, "MAILROOM_NAMESERVER_PORT", 53.0, 65_535.0)),
+        dns_direct=environment.get("MAILROOM_DNS_DIRECT", "1") != "0",
     )
+
+
+def _platform_names(environment: Mapping[str, str]) -> PlatformNames:
+    tracking = urlsplit(environment.get("MAILROOM_TRACKING_URL", "")).hostname or ""
+    return PlatformNames(
+        spf_include=environment.get("MAILROOM_SPF_INCLUDE", ""),
+        return_path=environment.get("MAILROOM_RETURN_PATH_DOMAIN", ""),
+        tracking=environment.get("MAILROOM_TRACKING_DOMAIN") or tracking,
+        mx=_list(environment, "MAILROOM_MX_HOSTS"),
+        verification_prefix=environment.get("MAILROOM_VERIFICATION_PREFIX")
+        or "mailroom-verification",
+        return_path_label=environment.get("MAILROOM_RETURN_PATH_LABEL") or "psrp",
+        dmarc_reports=environment.get("MAILROOM_DMARC_REPORTS", ""),
+        sending_addresses=_addresses(environment, "MAILROOM_SENDING_ADDRESSES"),
+    )
+
+
+def _list(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in environment.get(name, "").split(",") if part.strip())
+
+
+def _addresses(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    found = _list(environment, name)
+    for text in found:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise SettingsError(f"{name} has no address {text!r} (docs/settings.md)") from None
+    return found
 
 
 def _share(environment: Mapping[str, str], name: str, default: float) -> float:
@@ -130,6 +194,26 @@ def _base_url(environment: Mapping[str, str], name: str) -> str:
     if text and not (text.isascii() and text.isprintable() and text.startswith(_WEB)):
         raise SettingsError(f"{name} is no URL of a web server: {text!r} (docs/settings.md)")
     return text
+
+
+def _app_mail(environment: Mapping[str, str]) -> AppMailServer | None:
+    host = environment.get("MAILROOM_APP_MAIL_HOST", "")
+    if not host:
+        return None
+    sender = environment.get("MAILROOM_APP_MAIL_FROM", "")
+    if "@" not in sender or not sender.isprintable():
+        raise SettingsError(f"MAILROOM_APP_MAIL_FROM is no address: {sender!r} (docs/settings.md)")
+    tls = environment.get("MAILROOM_APP_MAIL_TLS") or AppMailTls.STARTTLS
+    if tls not in tuple(AppMailTls):
+        raise SettingsError(f"MAILROOM_APP_MAIL_TLS is unknown: {tls!r} (docs/settings.md)")
+    return AppMailServer(
+        host=host,
+        sender=sender,
+        port=int(_bounded(environment, "MAILROOM_APP_MAIL_PORT", 587.0, 65_535.0)),
+        user=environment.get("MAILROOM_APP_MAIL_USER", ""),
+        password=environment.get("MAILROOM_APP_MAIL_PASSWORD", ""),
+        tls=AppMailTls(tls),
+    )
 
 
 def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from mailroom.domain.tenancy.identity import is_foreign_secret
 from mailroom.domain.tenancy.record import Place
 from mailroom.domain.tenancy.spelling import credential_pk
 from mailroom.errors import MailroomError
+from mailroom.ports.last_use import LastUse
 from mailroom.ports.registry import Registry
 
 MAX_SECRET = 256  # characters
@@ -38,9 +39,17 @@ class UnauthenticatedError(MailroomError):
 
 
 def identify(
-    secret: str, *, address: str, now: float, registry: Registry, environment: str
+    secret: str,
+    *,
+    address: str,
+    now: float,
+    registry: Registry,
+    environment: str,
+    last_use: LastUse | None = None,
 ) -> Principal:
     """Return the principal a secret opens, asked from the IP `address` at `now` (Unix seconds).
+
+    `last_use` is told which key that was.
 
     Raises UnauthenticatedError for an unknown, expired or foreign key, one that may not be used
     from there, and one whose owner is gone.
@@ -58,6 +67,8 @@ def identify(
     principal = _opened(kind, key, registry)
     if principal is None:
         raise UnauthenticatedError("the key is not valid")
+    if last_use is not None:
+        last_use.used(key["id"], now)
     return principal
 
 

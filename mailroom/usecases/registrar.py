@@ -170,20 +170,22 @@ class Registrar:
 
         Raises RevisionError if it has changed since it was read.
         """
+        self._write([*self.removal(kind, before, actor), *beside])
+
+    def removal(self, kind: ResourceKind, before: Resource, actor: Actor) -> Sequence[Change]:
+        """Return the changes that delete a resource, for one that goes together with another."""
         now = self.clock.now()
         gone = replace(before, deleted_at=now)
         kept = []
         if kind.recoverable:
             kept = [Change.put(replace(_deleted(gone), expires_at=now + RECOVERY_SECONDS), None)]
-        changes = [
+        return [
             Change(before.place, None, before.revision),
             *_guards(kind, before, None),
             *_runtime(kind, before, gone if kind.leaves_rows else None),
             *kept,
             self._audit("delete", kind, before, None, actor, now),
-            *beside,
         ]
-        self._write(changes)
 
     def deleted(self, kind: ResourceKind, parent: str, id_: str) -> Resource:
         """Return a resource that was deleted and can be had back. Raises NotFoundError."""

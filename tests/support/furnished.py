@@ -9,6 +9,15 @@ from tests.support.management import Management
 
 # How one of each kind is made: path parameter, collection, body. What another area adds goes here.
 MADE: list[tuple[str, str, dict[str, Any]]] = [
+    ("user", "/users", {"email": "{tenant}@people.test", "name": "{tenant}"}),
+    ("member", "/organisations/{organisation}/members", {"user": "{user}", "role": "owner"}),
+    (
+        "invitation",
+        "/organisations/{organisation}/invitations",
+        {"email": "new-{tenant}@people.test", "role": "developer"},
+    ),
+    ("key", "/organisations/{organisation}/keys", {"name": "Key", "scopes": ["servers:read"]}),
+    ("credential", "/servers/{server}/credentials", {"type": "SMTP", "name": "{tenant}"}),
     ("stream", "/servers/{server}/streams", {"name": "news", "class": "broadcast"}),
     ("template", "/servers/{server}/templates", {"name": "Welcome", "alias": "welcome"}),
     (
@@ -21,6 +30,8 @@ MADE: list[tuple[str, str, dict[str, Any]]] = [
         "/servers/{server}/routes",
         {"name": "help", "domain": "{tenant}.test", "mode": "accept"},
     ),
+    ("domain", "/servers/{server}/domains", {"name": "news.{tenant}.test"}),
+    ("tracking_domain", "/servers/{server}/tracking-domains", {"name": "click.{tenant}.test"}),
     ("webhook", "/servers/{server}/webhooks", {"name": "Main", "url": "https://example.org/hook"}),
     ("rule", "/servers/{server}/pool-rules", {"pool": "{pool}", "to": ["gmail.com"]}),
 ]

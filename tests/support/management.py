@@ -9,17 +9,31 @@ from mail_api.door import create_whole
 from mail_api.v2.desk import Desk, Rates
 
 from mailroom.adapters.chalice_http import Handler, http_api
+from mailroom.domain.dns.records import PlatformNames
+from mailroom.domain.suppression import recipient_hmac
 from mailroom.domain.tenancy.access import ALL
 from mailroom.domain.tenancy.record import Change, Place, Record
 from mailroom.domain.tenancy.spelling import credential_pk
+from mailroom.fakes.dns import MemoryDkimKeys, MemoryDns, MemorySpf
+from mailroom.fakes.erasure import MemoryErasure
+from mailroom.fakes.files import MemoryFiles
+from mailroom.fakes.jobs import MemoryJobQueue, MemoryJobs
 from mailroom.fakes.memory import FixedChance, FixedClock
 from mailroom.fakes.notifying import MemoryNotifications
+from mailroom.fakes.people import MemoryAppMail, MemoryLastUse
 from mailroom.fakes.registry import MemoryKeyring, MemoryRegistry
 from mailroom.fakes.requests import MemoryAnswers, MemoryRequestLimits
+from mailroom.fakes.search import MemorySearch
+from mailroom.fakes.server_facts import MemoryServerFacts
+from mailroom.fakes.suppressions import MemorySuppressions
+from mailroom.usecases.domain_checks import DomainPorts
+from mailroom.usecases.jobs import JobPorts
+from mailroom.usecases.recipients import RecipientPorts
 from mailroom.usecases.registrar import Registrar
 from tests.support.api_calls import MemoryApi, http_event
 
 ENVIRONMENT = "test"
+RECIPIENTS = b"the key of recipients' hashes"
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,11 @@ class Management:
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     rates: Rates = field(default_factory=lambda: Rates(limit=1_000_000))
     areas: dict[str, Any] = field(default_factory=dict)
+    last_use: MemoryLastUse = field(default_factory=MemoryLastUse)
+    mail: MemoryAppMail = field(default_factory=MemoryAppMail)
     calls: MemoryNotifications = field(default_factory=MemoryNotifications)
+    files: MemoryFiles = field(default_factory=MemoryFiles)
+    names: MemoryDns = field(default_factory=MemoryDns)
 
     def __post_init__(self) -> None:
         self.areas = {**self.standard_areas(), **self.areas}
@@ -55,6 +73,7 @@ class Management:
             answers=MemoryAnswers(),
             limits=MemoryRequestLimits(),
             api=lambda: self.memory.api,
+            last_use=self.last_use,
             rates=self.rates,
             tracking_url="https://track.mail.test",
             areas=self.areas,
@@ -67,7 +86,56 @@ class Management:
 
     def standard_areas(self) -> dict[str, Any]:
         """Return the ports of every area of the API, in memory."""
-        return {"webhook_calls": lambda: self.calls}
+        return {
+            "webhook_calls": lambda: self.calls,
+            "domains": lambda: self.domains,
+            "invitations": lambda: (self.mail, "https://console.mail.test"),
+            "jobs": lambda: self.jobs,
+            "suppressions": lambda: self.suppressions,
+            "files": lambda: self.files,
+            "recipients": lambda: self.recipients,
+        }
+
+    @cached_property
+    def recipients(self) -> RecipientPorts:
+        """Where people's data lies."""
+        return RecipientPorts(
+            registry=self.registry,
+            search=MemorySearch(self.memory.ledger),
+            ledger=self.memory.ledger,
+            suppressions=self.suppressions,
+            erasure=MemoryErasure(self.memory.ledger),
+            files=self.files,
+            hashed=lambda address: recipient_hmac(RECIPIENTS, address),
+        )
+
+    @cached_property
+    def suppressions(self) -> MemorySuppressions:
+        """Who gets no mail."""
+        return MemorySuppressions(self.clock, RECIPIENTS)
+
+    @cached_property
+    def jobs(self) -> JobPorts:
+        """Where jobs are kept; nobody works on them unless a test does."""
+        return JobPorts(MemoryJobs(), MemoryJobQueue(), self.clock)
+
+    @cached_property
+    def domains(self) -> DomainPorts:
+        """The ports of domains; `names` is the DNS."""
+        return DomainPorts(
+            registrar=self.desk.registrar,
+            keyring=self.desk.keyring,
+            dns=self.names,
+            spf=MemorySpf(self.names),
+            keys=MemoryDkimKeys(),
+            facts=MemoryServerFacts(),
+            platform=PlatformNames(
+                spf_include="spf.mail.test",
+                return_path="rp.mail.test",
+                tracking="track.mail.test",
+                mx=("mx1.mail.test",),
+            ),
+        )
 
     @cached_property
     def handler(self) -> Handler:

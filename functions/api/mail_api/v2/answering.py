@@ -10,8 +10,11 @@ from pydantic import BaseModel
 from mail_api.v2.operation import Answer, ApiError, Operation
 from mailroom.errors import (
     AlreadyExistsError,
+    ConflictingJobError,
     ForbiddenError,
     HandOverError,
+    InvitationError,
+    LastOneError,
     MailroomError,
     NotFoundError,
     RevisionError,
@@ -26,6 +29,9 @@ _STATUS: Mapping[type[MailroomError], int] = {
     AlreadyExistsError: 409,
     RevisionError: 412,
     TooManyError: 409,
+    ConflictingJobError: 409,
+    LastOneError: 409,
+    InvitationError: 404,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from mail_api.wiring import Api
 from mailroom.domain.tenancy.access import Principal, Scope, Target, Verdict, decide
 from mailroom.errors import ForbiddenError, NotFoundError
+from mailroom.ports.last_use import LastUse
 from mailroom.ports.registry import Keyring, Registry
 from mailroom.ports.requests import Answers, RequestLimits
 from mailroom.usecases.registrar import Registrar
@@ -38,7 +39,9 @@ class Desk:
     answers: Answers
     limits: RequestLimits
     api: Callable[[], Api]
+    last_use: LastUse
     rates: Rates = field(default_factory=Rates)
+    public_rates: Rates = field(default_factory=lambda: Rates(limit=60))  # of an IP address
     tracking_url: str = ""
     large_url: str = ""
     areas: dict[str, Callable[[], Any]] = field(default_factory=dict)

@@ -31,6 +31,8 @@ _ERRORS = {
     503: "Ask again; Retry-After says when",
 }
 
+_OF_KEYS = (401, 403)  # what only a key can bring about
+
 
 def describe(operations: Sequence[Operation]) -> Json:
     """Return the document, JSON-ready."""
@@ -188,8 +190,8 @@ def _header(name: str, about: str, most: int) -> Json:
 def _responses(each: Operation, references: References) -> Json:
     found: Json = {str(each.status): _success(each, references)}
     for status, about in _ERRORS.items():
-        if each.public:
-            break
+        if each.public and (not each.writes or status in _OF_KEYS):
+            continue
         found[str(status)] = {
             "description": about,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},

@@ -110,7 +110,8 @@ class Operation:
     at; what is left of a path with neither is the platform's. `scope` None lets every
     authenticated caller in (`/me`); `public` needs no key at all. `flat` says that the target
     is the caller's own server or organisation, whatever key it has. `takes` is the content type
-    of the body, `gives` that of the answer.
+    of the body, `gives` that of the answer. A `secret` answer is shown once: for a repetition with
+    the same Idempotency-Key it is kept encrypted.
     """
 
     id: str
@@ -128,6 +129,7 @@ class Operation:
     gives: str = "application/json"
     public: bool = False
     flat: str = ""  # "server" or "organisation"
+    secret: bool = False
     max_body: int = 1024 * 1024
 
     @property

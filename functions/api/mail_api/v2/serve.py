@@ -13,7 +13,7 @@ from typing import cast
 from chalice.app import Chalice, Request, Response
 
 from mail_api.v2.answering import problem, refusal_of, written
-from mail_api.v2.desk import Desk
+from mail_api.v2.desk import Desk, Rates
 from mail_api.v2.operation import ROOT, ApiError, Call, Operation
 from mail_api.v2.reading import read_body, read_query
 from mailroom.domain.tenancy.access import Kind, Principal, Target
@@ -76,14 +76,10 @@ def _served(
 ) -> Response:
     headers: Mapping[str, str] = request.headers
     asked = _Asked(headers, request.context["identity"]["sourceIp"], request_id)
-    if operation.public:
+    if operation.public and not operation.writes:  # the same for all, whatever else they say
         call = Call(desk, _NOBODY, Target(), path, None, None, b"", headers, request_id, "")
         return written(operation, operation.call(call), extra, desk.api().max_answer)
-    principal = _who(asked, desk)
-    _count(principal, desk, extra)
-    target = _target(operation, path, principal, desk)
-    if operation.scope is not None:
-        desk.authorise(principal, operation.scope, target)
+    principal, target = _admitted(operation, path, asked, desk, extra)
     raw, body = read_body(operation, request)
     query = read_query(operation, _query(request))
     call = Call(desk, principal, target, path, body, query, raw, headers, request_id, asked.address)
@@ -91,6 +87,25 @@ def _served(
     if operation.writes and key is not None:
         return _once(operation, call, request, key, extra)
     return written(operation, operation.call(call), extra, desk.api().max_answer)
+
+
+def _admitted(
+    operation: Operation,
+    path: Mapping[str, str],
+    asked: _Asked,
+    desk: Desk,
+    extra: dict[str, str],
+) -> tuple[Principal, Target]:
+    """Return who calls, and about what. Raises ApiError, NotFoundError and ForbiddenError."""
+    if operation.public:
+        _count(f"address#{asked.address}", desk.public_rates, desk, extra)
+        return _NOBODY, Target()
+    principal = _who(asked, desk)
+    _count(principal.id, desk.rates, desk, extra)
+    target = _target(operation, path, principal, desk)
+    if operation.scope is not None:
+        desk.authorise(principal, operation.scope, target)
+    return principal, target
 
 
 _NOBODY = Principal(Kind.NOBODY, id="", name="")
@@ -119,6 +134,7 @@ def _who(asked: _Asked, desk: Desk) -> Principal:
             now=desk.registrar.clock.now(),
             registry=desk.registry,
             environment=desk.registrar.environment,
+            last_use=desk.last_use,
         )
     except UnauthenticatedError as error:
         raise ApiError(
@@ -126,14 +142,14 @@ def _who(asked: _Asked, desk: Desk) -> Principal:
         ) from error
 
 
-def _count(principal: Principal, desk: Desk, extra: dict[str, str]) -> None:
-    rates, now = desk.rates, desk.registrar.clock.now()
-    allowance = desk.limits.take(principal.id, rates.limit, rates.window, now)
+def _count(who: str, rates: Rates, desk: Desk, extra: dict[str, str]) -> None:
+    now = desk.registrar.clock.now()
+    allowance = desk.limits.take(who, rates.limit, rates.window, now)
     extra |= _rate_headers(allowance, now)
     if not allowance.allowed:
         wait = str(max(1, round(allowance.resets_at - now)))
         raise ApiError(
-            429, "rate_limited", "Too many requests with this key", headers={"retry-after": wait}
+            429, "rate_limited", "Too many requests: ask again later", headers={"retry-after": wait}
         )
 
 
@@ -191,7 +207,10 @@ def _once(
     if before.standing is Standing.DONE:
         headers: dict[str, str | list[str]] = {**before.headers, **extra}
         headers["idempotency-replayed"] = "true"
-        return Response(before.body, status_code=before.status, headers=headers)
+        body = before.body
+        if operation.secret:
+            body = call.desk.keyring.unwrap(bytes.fromhex(body), _kept_for(owner)).decode()
+        return Response(body, status_code=before.status, headers=headers)
     return _first(operation, call, key, extra)
 
 
@@ -209,9 +228,15 @@ def _first(operation: Operation, call: Call, key: str, extra: dict[str, str]) ->
         raise
     kept = {n: v for n, v in answer.headers.items() if n in ("content-type", "etag", "location")}
     body = answer.body if isinstance(answer.body, str) else ""
+    if operation.secret:
+        body = call.desk.keyring.wrap(body.encode(), _kept_for(owner)).hex()
     remembered = Remembered(Standing.DONE, answer.status_code, body, cast("dict[str, str]", kept))
     answers.finish(owner, key, remembered, call.desk.registrar.clock.now())
     return answer
+
+
+def _kept_for(owner: str) -> str:
+    return f"answer#{owner}"
 
 
 def _digest(operation: Operation, request: Request, call: Call) -> str:

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mail_api.v2.resources.statistics import StatisticsArea
+    from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.dynamo_search import DynamoSearch
+    from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
+    from mailroom.adapters.s3_files import S3Files
     from mailroom.ports.app_mail import AppMail
     from mailroom.usecases.domain_checks import DomainPorts
     from mailroom.usecases.jobs import JobPorts
+    from mailroom.usecases.recipients import RecipientPorts
 
 
 def desk_of(api: "Callable[[], Api]") -> Desk:
@@ -45,6 +49,9 @@ def desk_of(api: "Callable[[], Api]") -> Desk:
             "webhook_calls": webhook_calls,
             "search": search,
             "jobs": jobs,
+            "suppressions": suppressions,
+            "files": files,
+            "recipients": recipients,
             "domains": domain_ports,
             "invitations": invitations,
             "statistics": partial(statistics, api),
@@ -94,6 +101,63 @@ def invitations() -> "tuple[AppMail, str]":
     settings = load_settings(os.environ)
     server = settings.app_mail
     return SmtpAppMail(server) if server else NoAppMail(), settings.console_url
+
+
+@cache
+def suppressions() -> "DynamoSuppressions":
+    """Return who gets no mail any more. Raises SettingsError."""
+    from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
+    from mailroom.adapters.system import SystemClock
+
+    return DynamoSuppressions(load_settings(os.environ), SystemClock(), _recipients_secret)
+
+
+@cache
+def files() -> "S3Files":
+    """Return the files of jobs. Raises SettingsError."""
+    from mailroom.adapters.clients import file_client
+    from mailroom.adapters.s3_files import S3Files
+
+    return S3Files(file_client(), load_settings(os.environ).resource("bucket", "bodies"))
+
+
+@cache
+def recipients() -> "RecipientPorts":
+    """Return where people's data lies. Raises SettingsError."""
+    from mailroom.adapters.dynamo_erasure import DynamoErasure
+    from mailroom.adapters.dynamo_ledger import DynamoLedger
+    from mailroom.adapters.dynamo_registry import DynamoRegistry
+    from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
+    from mailroom.domain.suppression import recipient_hmac
+    from mailroom.usecases.recipients import RecipientPorts
+
+    settings = load_settings(os.environ)
+    tables = mail_tables(settings)
+    return RecipientPorts(
+        registry=DynamoRegistry(bound(DirectoryRow, settings.resource("table", "directory"))),
+        search=search(),
+        ledger=DynamoLedger(tables, bound(WatchRow, "unused")),
+        suppressions=suppressions(),
+        erasure=DynamoErasure(tables),
+        files=files(),
+        hashed=lambda address: recipient_hmac(_recipients_secret(), address),
+    )
+
+
+@cache
+def _directory() -> "DynamoDirectory":
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_directory import DynamoDirectory
+    from mailroom.adapters.kms_keyring import KmsKeyring
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import DirectoryRow, bound
+
+    rows = bound(DirectoryRow, load_settings(os.environ).resource("table", "directory"))
+    return DynamoDirectory(rows, SystemClock(), KmsKeyring(client("kms")))
+
+
+def _recipients_secret() -> bytes:
+    return _directory().current_key("recipients").secret
 
 
 @cache

@@ -11,6 +11,4 @@ def _runtime(member: Resource) -> Sequence[Record]:
     return [Record(Place(f"user#{member.id}", f"m#{member.organisation}"), body)]
 
 
-MEMBER = ResourceKind(
-    name="member", prefix="usr", most=1_000, recoverable=False, runtime=_runtime
-)
+MEMBER = ResourceKind(name="member", prefix="usr", most=1_000, recoverable=False, runtime=_runtime)
