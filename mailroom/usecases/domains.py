@@ -11,6 +11,7 @@ from mailroom.domain.dns.dkim_rotation import DkimKey, KeyRing, KeyState, Origin
 from mailroom.domain.dns.names import domain_name
 from mailroom.domain.dns.names import selector as checked_selector
 from mailroom.domain.dns.records import dkim_name, ownership_value
+from mailroom.domain.dns.state import State
 from mailroom.domain.tenancy.access import Actor
 from mailroom.domain.tenancy.kinds.domain import DOMAIN, key_ring, sending_domain, with_key_ring
 from mailroom.domain.tenancy.kinds.tracking_domain import TRACKING_DOMAIN
@@ -19,6 +20,7 @@ from mailroom.errors import DomainError, KeyUnfitError
 from mailroom.ports.dns import KeyMaterial
 from mailroom.usecases.domain_checks import DomainPorts, first_watch, last_watch, read_watch
 from mailroom.usecases.registrar import Registrar
+from mailroom.usecases.servers import ServerPorts, change_server
 
 TOKEN = 32  # characters, as Postal has
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -194,6 +196,35 @@ def create_tracking_domain(
         id_=id_,
         beside=first_watch(TRACKING_DOMAIN, parent, id_, registrar.clock.now()),
     )
+
+
+def use_tracking_domain(
+    server: Resource, domain: Resource, ports: ServerPorts, *, actor: Actor
+) -> Resource:
+    """Let a server's links and pixels lead to a tracking domain from now on.
+
+    Raises DomainError while its alias does not lead to the platform, RevisionError.
+    """
+    if domain.fields.get("dns_state") != State.OK:
+        raise DomainError(f"{domain.fields['name']} does not lead to the platform yet: check it")
+    scheme = "https" if domain.fields.get("secure", True) else "http"
+    tracking = {"base_url": f"{scheme}://{domain.fields['name']}"}
+    return change_server(server, {"tracking": tracking}, actor=actor, ports=ports)
+
+
+def leave_tracking_domain(server: Resource, ports: ServerPorts, *, actor: Actor) -> Resource:
+    """Let a server's links and pixels lead to the platform's own tracking host again."""
+    return change_server(server, {"tracking": None}, actor=actor, ports=ports)
+
+
+def delete_tracking_domain(
+    domain: Resource, server: Resource | None, registrar: Registrar, *, actor: Actor
+) -> None:
+    """Take a tracking domain away. Raises DomainError while its `server` uses it."""
+    used = ((server.fields if server else {}).get("tracking") or {}).get("base_url", "")
+    if used.partition("://")[2] == domain.fields["name"]:
+        raise DomainError("the server's links lead there: let it use another one first")
+    delete_domain(TRACKING_DOMAIN, domain, registrar, actor=actor)
 
 
 def delete_domain(

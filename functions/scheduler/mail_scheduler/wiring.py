@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from mail_scheduler.braking import brake
+from mail_scheduler.domain_watch import watch_domains
 from mail_scheduler.working import revive
 from mailroom.settings import Settings, load_settings
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mailroom.ports.registry import Registry
     from mailroom.ports.suppressions import Suppressions
     from mailroom.usecases.brakes import BrakePorts
+    from mailroom.usecases.domain_checks import DomainPorts
     from mailroom.usecases.jobs import JobPorts, Step
     from mailroom.usecases.reconcile import ReconcilePorts
 
@@ -53,7 +55,46 @@ def ports() -> "ReconcilePorts":
 @cache
 def tasks() -> "Sequence[Task]":
     """Return what every tick looks after besides mail."""
-    return (partial(revive, job_ports()), partial(brake, brake_ports()))
+    return (
+        partial(revive, job_ports()),
+        partial(brake, brake_ports()),
+        partial(watch_domains, domain_ports()),
+    )
+
+
+@cache
+def domain_ports() -> "DomainPorts":
+    """Return what the checks of domains need."""
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dkim_keys import CryptographyDkimKeys
+    from mailroom.adapters.dns_records import DnsRecords, DnsSettings, system_resolvers
+    from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
+    from mailroom.adapters.kms_keyring import KmsKeyring
+    from mailroom.adapters.spf_check import PyspfChecker
+    from mailroom.adapters.system import SystemChance, SystemClock
+    from mailroom.adapters.tables import ServerFactRow, bound
+    from mailroom.usecases.domain_checks import DomainPorts
+    from mailroom.usecases.registrar import Registrar
+
+    settings = _settings()
+    dns = DnsRecords(
+        DnsSettings(
+            settings.name_servers or system_resolvers(),
+            port=settings.name_server_port,
+            networks=settings.endpoint_networks,
+            direct=settings.dns_direct,
+            lifetime=4.0,  # a tick has many to look at
+        )
+    )
+    return DomainPorts(
+        registrar=Registrar(_registry(), SystemClock(), SystemChance(), settings.environment),
+        keyring=KmsKeyring(client("kms")),  # a check opens no key and wraps none
+        dns=dns,
+        spf=PyspfChecker(dns, seconds=10.0),
+        keys=CryptographyDkimKeys(),
+        facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
+        platform=settings.names,
+    )
 
 
 @cache

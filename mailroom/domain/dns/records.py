@@ -6,7 +6,13 @@ from enum import StrEnum
 
 from mailroom.domain.dns.answers import UNASKED, Answers, Kind, txt
 from mailroom.domain.dns.dkim_record import KeyKind, Wording, dkim_value
-from mailroom.domain.dns.dmarc import dmarc_records, suggested_dmarc
+from mailroom.domain.dns.dmarc import (
+    DmarcPolicy,
+    dmarc_names,
+    dmarc_records,
+    read_dmarc,
+    suggested_dmarc,
+)
 from mailroom.domain.dns.spf import spf_records, suggested_spf
 
 TTL = 3600  # seconds, of every record we suggest
@@ -130,14 +136,22 @@ def tracking_record(name: str, platform: PlatformNames) -> Record:
 
 
 def as_published(domain: SendingDomain, answers: Answers) -> SendingDomain:
-    """Return the domain with the SPF and DMARC records it publishes; several do not count."""
+    """Return the domain with the SPF and DMARC records that speak for it; several do not count.
+
+    A policy that it inherits is kept too: a weaker one of its own would take its place.
+    """
     spf = spf_records(answers.get(txt(domain.name), UNASKED).values)
-    dmarc = dmarc_records(answers.get(txt(f"_dmarc.{domain.name}"), UNASKED).values)
-    return replace(
-        domain,
-        spf=spf[0] if len(spf) == 1 else "",
-        dmarc=dmarc[0] if len(dmarc) == 1 else "",
-    )
+    return replace(domain, spf=spf[0] if len(spf) == 1 else "", dmarc=_dmarc_of(domain, answers))
+
+
+def _dmarc_of(domain: SendingDomain, answers: Answers) -> str:
+    for name in dmarc_names(domain.name):
+        records = dmarc_records(answers.get(txt(name), UNASKED).values)
+        if records:
+            at = name.removeprefix("_dmarc.")
+            read = read_dmarc(records[0], at=at, domain=domain.name)
+            return records[0] if isinstance(read, DmarcPolicy) and len(records) == 1 else ""
+    return ""
 
 
 def _identity(domain: SendingDomain, platform: PlatformNames) -> Iterable[Record]:
