@@ -7,6 +7,7 @@ from typing import Any
 
 from mail_api.door import create_whole
 from mail_api.v2.desk import Desk, Rates
+from mail_api.v2.resources.statistics import StatisticsArea
 
 from mailroom.adapters.chalice_http import Handler, http_api
 from mailroom.domain.dns.records import PlatformNames
@@ -31,6 +32,7 @@ from mailroom.usecases.jobs import JobPorts
 from mailroom.usecases.recipients import RecipientPorts
 from mailroom.usecases.registrar import Registrar
 from tests.support.api_calls import MemoryApi, http_event
+from tests.support.counting import memory_area
 
 ENVIRONMENT = "test"
 RECIPIENTS = b"the key of recipients' hashes"
@@ -94,7 +96,13 @@ class Management:
             "suppressions": lambda: self.suppressions,
             "files": lambda: self.files,
             "recipients": lambda: self.recipients,
+            "statistics": lambda: self.statistics,
         }
+
+    @cached_property
+    def statistics(self) -> StatisticsArea:
+        """Counters, limits and brakes."""
+        return memory_area()
 
     @cached_property
     def recipients(self) -> RecipientPorts:

@@ -9,6 +9,7 @@ from mail_webhooks import consumers
 from mailroom.adapters.notification_text import dump_notification, load_notification
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts, dump_event
 from mailroom.domain.lifecycle import State
+from mailroom.domain.limit_fact import limit_fact
 from mailroom.domain.message import (
     EPOCH,
     BodyRef,
@@ -19,6 +20,8 @@ from mailroom.domain.message import (
     Submission,
     Webhook,
 )
+from mailroom.domain.send_limit import Notice, Period, Told
+from mailroom.domain.server_fact import ServerFact
 from mailroom.domain.token import message_token
 from mailroom.fakes.memory import FixedClock, MemoryDirectory, MemoryLedger
 from mailroom.fakes.notifying import MemoryNotifications
@@ -231,3 +234,39 @@ def test_a_webhook_of_the_organisation_hears_of_each_of_its_servers(ledger):
         here.directory.add_organisation_webhook(organisation, shared)
     calls = fan_out(SENT, here)
     assert [(call.webhook, call.server) for call in calls] == [("w1", SERVER), ("ours", SERVER)]
+
+
+def test_a_fact_of_a_server_is_told_with_the_server_in_postals_words():
+    directory = MemoryDirectory()
+    directory.add_server(Server(SERVER, "org", "Main", "main", "abcdef"))
+    directory.add_webhook(Webhook("w1", SERVER, "https://x.test/"))
+    directory.add_webhook(Webhook("w2", SERVER, "https://y.test/", frozenset({"MessageSent"})))
+    ports = FanOutPorts(directory, MemoryLedger(), FixedClock(), lambda: SECRET)
+    told = Told(Period.DAY, Notice.EXCEEDED, 500, 500)
+    fact = limit_fact(SERVER, told, 1_760_000_030.0)
+    (call,) = fan_out(fact, ports)
+    assert call == fan_out(limit_fact(SERVER, told, 1_760_000_039.0), ports)[0]
+    assert (call.webhook, call.event) == ("w1", "SendLimitExceeded")
+    assert json.loads(call.body) == {
+        "event": "SendLimitExceeded",
+        "timestamp": 1_759_999_980.0,
+        "uuid": call.uuid,
+        "payload": {
+            "server": {
+                "uuid": SERVER,
+                "name": "Main",
+                "permalink": "main",
+                "organization": "org",
+            },
+            "volume": 500,
+            "limit": 500,
+            "period": "day",
+        },
+    }
+
+
+def test_a_fact_of_a_server_that_is_gone_is_told_to_nobody():
+    directory = MemoryDirectory()
+    directory.add_webhook(Webhook("w1", SERVER, "https://x.test/"))
+    ports = FanOutPorts(directory, MemoryLedger(), FixedClock(), lambda: SECRET)
+    assert fan_out(ServerFact("f", "ServerBrakeHeld", SERVER, 5.0), ports) == []

@@ -5,34 +5,18 @@ from typing import Any
 
 import pytest
 from mail_api.v2.models.statistics import Counts
-from mail_api.v2.resources.statistics import StatisticsArea
 
 from mailroom.domain.brake import Brake, BrakeState, Cause
 from mailroom.domain.message import ServerId
 from mailroom.domain.statistic import DAY, HOUR, NAMES, Dimension, Slot, Tally
-from mailroom.fakes.brakes import MemoryBrakeFlags, MemoryBrakes
-from mailroom.fakes.limits import MemoryLimits
-from mailroom.fakes.memory import MemoryDirectory
-from mailroom.fakes.server_facts import MemoryServerFacts
-from mailroom.fakes.statistics import MemoryStatistics, MemoryWatchlist
-from mailroom.usecases.brakes import BrakePorts
 from tests.support.management import Management
 
 
 class World:
     def __init__(self) -> None:
-        self.statistics, self.flags = MemoryStatistics(), MemoryBrakeFlags()
-        self.brakes = MemoryBrakes()
-        ports = BrakePorts(
-            self.statistics,
-            MemoryWatchlist(),
-            self.brakes,
-            self.flags,
-            MemoryServerFacts(),
-            MemoryDirectory(),
-        )
-        area = StatisticsArea(ports, MemoryLimits())
-        self.platform = Management(areas={"statistics": lambda: area})
+        self.platform = Management()
+        ports = self.platform.statistics.brakes
+        self.statistics, self.brakes = ports.statistics, ports.brakes
         self.organisation = self.platform.organisation()
         self.server = self.platform.server(self.organisation)
         self.now = self.platform.clock.now()
@@ -131,7 +115,7 @@ def test_a_brake_is_shown_appealed_against_and_lifted(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = Brake(BrakeState.HELD, world.now, "too much", Cause.BOUNCES, 0.06, 0.05, 100)
-    world.brakes.brakes[ServerId(world.server)] = held, 1
+    assert world.brakes.swap(ServerId(world.server), held, 0)
     key = world.platform.organisation_key(world.organisation)
     shown = world.get("/brakes", key=key).json
     assert (shown["state"], shown["reason"], shown["bounce_limit"]) == ("held", "too much", 0.05)
