@@ -25,6 +25,7 @@ from egress.submission.limits import Admission, HeldOctets
 from egress.submission.office import Office
 from egress.submission.server import SubmissionServer
 from mailroom.domain.message import Credential, Domain, Server, ServerId, Submission
+from mailroom.fakes.limits import MemoryLimits
 from mailroom.fakes.memory import (
     FixedChance,
     FixedClock,
@@ -33,6 +34,7 @@ from mailroom.fakes.memory import (
     MemoryLane,
     MemoryLedger,
 )
+from mailroom.fakes.people import MemoryLastUse
 from mailroom.usecases.accept import Accepted, AcceptPorts, Parcel, accept
 from tests.egress.scripted_mx import self_signed
 
@@ -54,6 +56,9 @@ class Stand:
     parcels: list[Parcel] = field(default_factory=list)
     clients: "list[Client]" = field(default_factory=list)
     before_accept: Callable[[], None] = lambda: None
+    clock: FixedClock = field(default_factory=FixedClock)
+    send_limits: MemoryLimits = field(default_factory=MemoryLimits)
+    last_use: MemoryLastUse = field(default_factory=MemoryLastUse)
     cram: bool = False
     proxies: tuple[str, ...] = ()
     office: Office = field(init=False)
@@ -85,6 +90,7 @@ class Stand:
             self.limits.message_size + 1024,
             lambda server, number, chance, days: f"{server.id}/{number}/{chance}",
             host_name="smtp.mailroom.test",
+            limits=self.send_limits,
         )
         accepted = accept(parcel, ports)
         self.parcels.append(parcel)
@@ -104,7 +110,9 @@ class Stand:
                 name="smtp.mailroom.test",
                 limits=self.limits,
                 tls=self_signed(),
-                accounts=Accounts(self.directory, look_up, now=FixedClock().now),
+                accounts=Accounts(
+                    self.directory, look_up, now=self.clock.now, last_use=self.last_use
+                ),
                 acceptance=Acceptance(
                     self.accept,
                     accepting,

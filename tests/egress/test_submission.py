@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mailroom.domain.message import Domain
+from mailroom.domain.send_limit import LimitAction, Limits
 from tests.egress.submission_stand import (
     CALM,
     MESSAGE,
@@ -203,6 +204,32 @@ async def test_a_long_session_does_not_outlive_its_credential() -> None:
         assert (await user.deliver()).startswith("250 ")
         stand.directory._credentials.clear()
         assert (await user.say("MAIL FROM:<>")).startswith("530 5.7.0 ")
+
+
+async def test_headers_say_what_a_program_wants_of_us() -> None:
+    labelled = (
+        b"X-Mailroom-Stream: broadcast\r\nX-Mailroom-Tag: a\r\nX-Mailroom-Tag: b\r\n"
+        b"X-Mailroom-Metadata-Order: 7\r\nX-Mailroom-Track: none\r\n" + MESSAGE
+    )
+    async with Stand().listening() as stand:
+        user = await stand.user()
+        assert (await user.deliver(labelled)).startswith("250 ")
+        bad = b"X-Mailroom-Track: perhaps\r\n" + MESSAGE
+        assert (await user.deliver(bad)).startswith("554 5.6.0 ")
+    (submission,) = stand.stored
+    assert (submission.stream, submission.tags) == ("broadcast", ("a", "b"))
+    assert (submission.metadata, submission.track_opens) == ({"order": "7"}, False)
+
+
+async def test_a_server_over_its_limit_is_told_to_come_later() -> None:
+    stand = Stand()
+    full = Limits(hour=1, action=LimitAction.REJECT)
+    stand.directory.add_server(replace(SERVER, limits=full))
+    async with stand.listening():
+        user = await stand.user()
+        assert (await user.deliver()).startswith("250 ")
+        assert (await user.deliver()).startswith("451 4.7.1 ")
+    assert len(stand.stored) == 1
 
 
 async def test_a_suspended_server_may_log_in_but_not_send() -> None:

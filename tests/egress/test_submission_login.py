@@ -10,6 +10,7 @@ from egress.core.smtp_limits import Limits
 from egress.core.smtp_login import Digest, Password
 from egress.submission.brakes import LoginBrakes
 from mailroom.domain.message import Credential
+from mailroom.fakes.memory import FixedClock
 from tests.egress.submission_stand import (
     CALM,
     MESSAGE,
@@ -25,6 +26,7 @@ from tests.egress.submission_stand import (
 )
 
 CRAM = Credential("c9", SERVER.id, "smtp", "cram", cram=True)
+NOW = FixedClock().at
 BY_ADDRESS = Credential("c7", SERVER.id, "smtp-ip", "office")
 
 
@@ -221,6 +223,49 @@ async def test_failures_are_in_the_sessions_line(caplog: pytest.LogCaptureFixtur
         await until(lambda: not stand.office.sessions)
     (line,) = [vars(each) for each in caplog.records if each.message == "session"]
     assert line["failed_logins"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"expires_at": NOW}, "expired"),
+        ({"networks": ("192.0.2.0/24",)}, "address"),
+        ({"scopes": frozenset({"domains:read"})}, "scope"),
+    ],
+)
+async def test_a_credential_that_may_not_be_used_is_like_a_wrong_one(
+    changes: dict[str, object], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    stand = Stand()
+    credential = replace(Credential("c1", SERVER.id, "smtp", "main"), **changes)  # type: ignore[arg-type]
+    stand.directory.add_credential(credential, SECRET)
+    async with stand.listening():
+        client = await stand.secure_client()
+        assert (await client.say(f"AUTH PLAIN {plain(SECRET)}")).startswith("535 5.7.8 ")
+    (line,) = [record for record in caplog.records if record.message == "credential refused"]
+    assert (vars(line)["credential"], vars(line)["reason"]) == ("c1", reason)
+
+
+async def test_a_credential_that_may_be_used_from_here_is_noted_as_used() -> None:
+    stand = Stand()
+    near = replace(Credential("c1", SERVER.id, "smtp", "main"), networks=("127.0.0.0/8",))
+    stand.directory.add_credential(near, SECRET)
+    async with stand.listening():
+        client = await stand.secure_client()
+        assert (await client.say(f"AUTH PLAIN {plain(SECRET)}")).startswith("235 ")
+    assert stand.last_use.last(["c1", "c2"]) == {"c1": NOW}
+
+
+async def test_a_session_does_not_outlive_the_end_of_its_credential() -> None:
+    stand = Stand()
+    short = replace(Credential("c1", SERVER.id, "smtp", "main"), expires_at=NOW + 60)
+    stand.directory.add_credential(short, SECRET)
+    async with stand.listening():
+        client = await stand.user()
+        assert (await client.deliver()).startswith("250 ")
+        stand.clock.at = NOW + 60
+        assert (await client.say("MAIL FROM:<a@acme.test>")).startswith("530 ")
 
 
 async def test_what_a_credential_holds_is_stored_as_held() -> None:

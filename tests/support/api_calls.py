@@ -10,6 +10,7 @@ from mail_api.wiring import Api
 
 from mailroom.adapters.chalice_http import Handler, http_api
 from mailroom.domain.message import Credential, Domain, Server, ServerId
+from mailroom.fakes.limits import MemoryLimits
 from mailroom.fakes.memory import (
     FixedChance,
     FixedClock,
@@ -72,6 +73,7 @@ class MemoryApi:
     bodies: MemoryBodies = field(default_factory=MemoryBodies)
     lane: MemoryLane = field(default_factory=MemoryLane)
     clock: FixedClock = field(default_factory=FixedClock)
+    limits: MemoryLimits = field(default_factory=MemoryLimits)
     limit: int = LIMIT  # octets of a message
 
     def __post_init__(self) -> None:
@@ -99,6 +101,8 @@ class MemoryApi:
             chance=FixedChance(),
             max_message_size=self.limit,
             body_key=lambda server, number, chance, days: f"{server.id}/{number}/{chance}",
+            work=self.ledger,
+            limits=self.limits,
         )
         return Api(
             ports=ports,

@@ -13,8 +13,9 @@ from chalice.app import Chalice
 
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import DeliveryKey, Submission
+from mailroom.domain.message import Credential, DeliveryKey, Submission
 from mailroom.domain.postal_words import delivery_entry, message_object, webhook_event
+from mailroom.domain.send_limit import LimitAction, Limits
 from mailroom.domain.token import message_token
 from tests.support.api_calls import (
     KEY,
@@ -49,6 +50,42 @@ def only_submission(api: MemoryApi) -> tuple[Submission, bytes]:
     body = submission.body
     raw = zlib.decompress(body.inline) if body.inline else api.bodies.get(body.key or "")
     return submission, raw
+
+
+@pytest.mark.parametrize(
+    ("changes", "call", "code"),
+    [
+        ({"expires_at": 1_760_000_000.0}, "send/message", "AccessDenied"),
+        ({"networks": ("198.51.100.0/24",)}, "send/message", "AccessDenied"),
+        ({"networks": ("192.0.2.0/24",), "expires_at": 1e10}, "send/message", None),
+        ({"scopes": frozenset({"messages:read"})}, "send/message", "AccessDenied"),
+        ({"scopes": frozenset({"messages:read"})}, "messages/deliveries", "MessageNotFound"),
+        ({"scopes": frozenset({"messages:send"})}, "messages/deliveries", "MessageNotFound"),
+        ({"scopes": frozenset({"domains:read"})}, "messages/deliveries", "AccessDenied"),
+    ],
+)
+def test_a_key_opens_only_when_and_where_and_for_what_it_may(
+    api: MemoryApi, changes: dict[str, Any], call: str, code: str | None
+) -> None:
+    key = replace(Credential("c1", SERVER.id, "api", "main"), **changes)
+    api.directory.add_credential(key, KEY)
+    envelope = api.call(call, GOOD | {"id": 5})
+    assert envelope["data"].get("code") == code
+
+
+def test_a_server_over_its_limit_is_told_so(api: MemoryApi) -> None:
+    full = Limits(day=1, action=LimitAction.REJECT)
+    api.directory.add_server(replace(SERVER, limits=full))
+    assert api.call("send/message", GOOD)["status"] == "success"
+    assert api.call("send/message", GOOD)["data"]["code"] == "SendLimitExceeded"
+
+
+def test_labels_come_from_headers_and_the_tag_of_the_call(api: MemoryApi) -> None:
+    headers = {"X-Mailroom-Metadata-Plan": "gold", "X-Mailroom-Stream": "news"}
+    api.call("send/message", GOOD | {"tag": "mine", "headers": headers})
+    submission, _ = only_submission(api)
+    assert (submission.tag, submission.tags) == ("mine", ("mine",))
+    assert (submission.stream, submission.metadata) == ("news", {"plan": "gold"})
 
 
 @pytest.mark.parametrize("call", CALLS)

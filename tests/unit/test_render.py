@@ -45,15 +45,22 @@ HTML = (
 )
 
 
-def rendered(raw: bytes, server: Server = PLAIN, key: DeliveryKey = KEY) -> Rendered:
+def rendered(
+    raw: bytes,
+    server: Server = PLAIN,
+    key: DeliveryKey = KEY,
+    submission: Submission = SUBMISSION,
+    merge: dict[str, str] | None = None,
+) -> Rendered:
     return render(
         raw,
-        submission=SUBMISSION,
+        submission=submission,
         key=key,
         server=server,
         token="A" * 16,
         tracking_key=TRACKING_KEY,
         host="rp.demo.example",
+        merge=merge,
     )
 
 
@@ -143,6 +150,39 @@ def test_links_and_pixel_name_this_delivery() -> None:
 def test_tracking_can_be_off_by_kind(tracking: Tracking | None, links: int, pixels: int) -> None:
     copy = rendered(HTML, replace(PLAIN, tracking=tracking))
     assert (copy.links, copy.pixels) == (links, pixels)
+
+
+@pytest.mark.parametrize(
+    ("server", "opens", "clicks", "pixels", "links"),
+    [
+        (TRACKED, None, None, 1, 1),
+        (TRACKED, False, None, 0, 1),
+        (TRACKED, None, False, 1, 0),
+        (replace(TRACKED, tracking=Tracking("https://t.example", False, False)), True, True, 1, 1),
+        (PLAIN, True, True, 0, 0),  # there is no host to track with
+    ],
+)
+def test_a_message_may_want_other_tracking_than_its_server(
+    server: Server, opens: bool | None, clicks: bool | None, pixels: int, links: int
+) -> None:
+    wanted = replace(SUBMISSION, track_opens=opens, track_clicks=clicks)
+    copy = rendered(HTML, server, submission=wanted)
+    assert (copy.pixels, copy.links) == (pixels, links)
+
+
+def test_what_was_said_to_us_alone_does_not_go_on() -> None:
+    said = b"X-Mailroom-Track: none\r\nX-MAILROOM-Tag: a\r\n b\r\nX-Postal-Tag: kept\r\n"
+    raw = rendered(said + WHOLE + b"\r\nbody\r\n").raw
+    assert b"ailroom-" not in raw.lower().replace(b"feedback", b"")
+    assert b"X-Postal-Tag: kept\r\n" in raw
+
+
+def test_each_recipient_reads_its_own_texts() -> None:
+    raw = HTML.replace(b"From:", b"Subject: Hi {{name}}\r\nFrom:").replace(b">x<", b">{{name}}<")
+    copy = message_from_bytes(rendered(raw, TRACKED, merge={"name": "A & B"}).raw)
+    assert copy["Subject"] == "Hi A & B"
+    assert b">A &amp; B<" in copy.get_payload(decode=True)
+    assert rendered(raw, merge={}).raw == rendered(raw).raw
 
 
 def test_recipients_get_different_copies_of_the_same_text() -> None:
