@@ -196,7 +196,7 @@ def _erase(
 ) -> Iterator[Mapping[str, Any]]:
     """Erase the recipient of one message; yield what stays, why and until when."""
     submission, delivery = message.submission, message.delivery
-    name = {"server": delivery.key.server, "id": str(delivery.key.postal_id)}
+    name = {"server": delivery.key.server, "id": delivery.key.postal_id}
     if not erasure.may_be_erased(delivery):
         yield {**name, "reason": _ON_ITS_WAY, "until": submission.expires_at}
         return
@@ -258,7 +258,7 @@ def _message_line(message: StoredMessage, ports: RecipientPorts) -> str:
         "message",
         {
             "server": delivery.key.server,
-            "id": str(delivery.key.postal_id),
+            "id": delivery.key.postal_id,
             "recipient": delivery.recipient,
             "accepted_at": submission.accepted_at,
             "state": str(delivery.state),

@@ -173,13 +173,13 @@ def test_what_belongs_to_others_too_is_kept_and_named(stand):
     assert job.result["kept_messages"] == [
         {
             "server": FIRST,
-            "id": str(DeliveryKey(FIRST, 1, 1).postal_id),
+            "id": DeliveryKey(FIRST, 1, 1).postal_id,
             "reason": "body_has_other_recipients",
             "until": NOW - 1 + 30 * 86_400,
         },
         {
             "server": FIRST,
-            "id": str(waiting.postal_id),
+            "id": waiting.postal_id,
             "reason": "on_its_way",
             "until": NOW + 1000,
         },

@@ -12,11 +12,13 @@ from mail_api.v2.models.organisations import (
     Suspend,
 )
 from mail_api.v2.operation import Answer, Call, Operation
+from mail_api.v2.resources.jobs import created_by, job_ports, new_job_id
 from mailroom.domain.tenancy.access import Kind, Scope
 from mailroom.domain.tenancy.kinds.organisation import ORGANISATION, RESERVED_PERMALINKS
 from mailroom.domain.tenancy.permalink import permalink_of
 from mailroom.domain.tenancy.resource import PLATFORM, Resource
 from mailroom.errors import NotFoundError
+from mailroom.usecases.organisation_removal import start_removal
 
 
 def _one(call: Call) -> Resource:
@@ -84,8 +86,13 @@ def update_organisation(call: Call) -> Answer:
 
 
 def delete_organisation(call: Call) -> Answer:
-    """Delete it; its servers stop sending at once, and for 30 days it can be had back."""
-    call.desk.registrar.delete(ORGANISATION, expected(call, _one(call)), actor=call.actor)
+    """Delete it; its servers stop sending at once, and for 30 days it can be had back.
+
+    The job that deletes it for good comes first: it does nothing to one that is there.
+    """
+    gone = expected(call, _one(call))
+    start_removal(gone.id, created_by(call), new_job_id(call), job_ports(call))
+    call.desk.registrar.delete(ORGANISATION, gone, actor=call.actor)
     return Answer()
 
 
