@@ -74,6 +74,7 @@ def test_what_is_not_there_and_what_is_another_servers_are_the_same(ports):
     made = store(ports)
     other = ServerId("bbbbbbbbbb")
     ports.ledger.reserve([made_delivery(made_submission(7, NOW), 0, "a@x.test")])  # not committed
+    ports.ledger.put(made_delivery(made, 2, "left-over@x.test"))  # of nobody's submission
     for server, id_ in [
         (SERVER, made.key(2).postal_id),
         (SERVER, made_submission(7, NOW).key(0).postal_id),
