@@ -32,7 +32,6 @@ from mailroom.adapters.clients import client
 from mailroom.adapters.dynamo_directory import DynamoDirectory
 from mailroom.adapters.dynamo_last_use import DynamoLastUse
 from mailroom.adapters.dynamo_ledger import DynamoDueWork
-from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
 from mailroom.adapters.dynamo_requests import RequestRow
 from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
 from mailroom.adapters.gathered_ledger import GatheredLane, GatheredLedger
@@ -41,6 +40,7 @@ from mailroom.adapters.names import SHARDS, body_key
 from mailroom.adapters.s3_bodies import S3Bodies
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
+from mailroom.adapters.telling_limits import telling_limits
 from mailroom.adapters.xray import Tracing, traced, tracing_of
 from mailroom.domain.message import Server
 from mailroom.ports import Directory
@@ -115,7 +115,6 @@ def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
     suppressions = DynamoSuppressions(
         settings, SystemClock(), lambda: directory.current_key("recipients").secret
     )
-    limits = DynamoLimits(bound_limits(settings.resource("table", "counters")))
     bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
     lane = GatheredLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
     return AcceptPorts(
@@ -132,7 +131,7 @@ def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
         host_name=settings.smtp_hostname,
         work=traced(DynamoDueWork(tables, watches, SHARDS), "work", spans),
         suppressions=traced(suppressions, "suppressions", spans),
-        limits=traced(limits, "limits", spans),
+        limits=traced(telling_limits(settings, SystemClock()), "limits", spans),
     )
 
 

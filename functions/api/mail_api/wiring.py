@@ -78,7 +78,6 @@ def from_environment() -> Api:
     from mailroom.adapters.clients import client
     from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
-    from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
     from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
     from mailroom.adapters.kms_keyring import KmsKeyring
     from mailroom.adapters.names import SHARDS, body_key
@@ -86,6 +85,7 @@ def from_environment() -> Api:
     from mailroom.adapters.sqs_lane import SqsLane
     from mailroom.adapters.system import SystemChance, SystemClock
     from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
+    from mailroom.adapters.telling_limits import telling_limits
 
     settings = load_settings(os.environ)
     if not settings.return_path_domain:
@@ -110,7 +110,6 @@ def from_environment() -> Api:
     suppressions = DynamoSuppressions(
         settings, clock, lambda: directory.current_key("recipients").secret
     )
-    limits = DynamoLimits(bound_limits(settings.resource("table", "counters")))
     ports = AcceptPorts(
         directory=directory,
         ledger=traced(ledger, "ledger", spans),
@@ -123,7 +122,7 @@ def from_environment() -> Api:
         delay_divisor=settings.delay_divisor,
         work=work,
         suppressions=traced(suppressions, "suppressions", spans),
-        limits=traced(limits, "limits", spans),
+        limits=traced(telling_limits(settings, clock), "limits", spans),
     )
     return Api(
         ports=ports,
