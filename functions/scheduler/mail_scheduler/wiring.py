@@ -196,15 +196,26 @@ def _registry() -> "Registry":
 
 def _message_kinds() -> "Mapping[str, Step]":
     from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
     from mailroom.adapters.dynamo_search import DynamoSearch
+    from mailroom.adapters.names import SHARDS
+    from mailroom.adapters.sqs_lane import SqsLane
     from mailroom.adapters.system import SystemClock
-    from mailroom.adapters.tables import mail_tables
+    from mailroom.adapters.tables import WatchRow, bound, mail_tables
     from mailroom.usecases.bulk import KIND, actions_of, bulk_step
     from mailroom.usecases.release import HoldPorts
 
-    mail = ports()
-    moving = HoldPorts(mail.ledger, mail.work, mail.lane, SystemClock(), _settings().delay_divisor)
-    found = DynamoSearch(mail_tables(_settings()), client("dynamodb"))
+    settings = _settings()
+    # Nothing is watched from here; the worker is not even given the table's name.
+    tables, watches = mail_tables(settings), bound(WatchRow, "unused")
+    moving = HoldPorts(
+        DynamoLedger(tables, watches),
+        DynamoDueWork(tables, watches, SHARDS),
+        SqsLane(client("sqs"), settings.resource("queue", "lane")),
+        SystemClock(),
+        settings.delay_divisor,
+    )
+    found = DynamoSearch(tables, client("dynamodb"))
     return {KIND: bulk_step(found, actions_of(moving))}
 
 
