@@ -1,11 +1,15 @@
 """Two tenants with one of everything, for tests that go over all operations of the API."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mailroom.domain.lifecycle import State
+from mailroom.domain.message import BodyRef, ServerId
 from mailroom.domain.tenancy.record import Change, Place, Record
 from tests.support.management import Management
+from tests.support.many_messages import made_delivery, made_submission
 
 # How one of each kind is made: path parameter, collection, body. What another area adds goes here.
 MADE: list[tuple[str, str, dict[str, Any]]] = [
@@ -57,11 +61,30 @@ def furnish(platform: Management, name: str, pool: str) -> Tenant:
         filled = _filled(body, tenant)
         made = platform.made(path.format(**tenant.ids), filled)
         tenant.ids[parameter] = str(made["id"])
+    tenant.ids["message"] = str(_message(platform, ServerId(server)))
     tenant.keys = {
         "organisation": platform.organisation_key(organisation),
         "server": platform.server_key(server),
     }
     return tenant
+
+
+def _message(platform: Management, server: ServerId) -> int:
+    """Store a held message with an attachment; return its id. No two tenants have the same."""
+    ledger, at = platform.memory.ledger, platform.clock.at
+    number = 5_000_000 + len(ledger.submissions)
+    body = BodyRef(inline=zlib.compress(MESSAGE))
+    made = made_submission(number, at, server=server, body=body, size=len(MESSAGE), tag="news")
+    row = made_delivery(made, 0, "ann@people.test", state=State.HELD)
+    ledger.reserve([row])
+    ledger.commit(made)
+    return row.key.postal_id
+
+
+MESSAGE = (
+    b'Subject: Hello\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nhello\r\n'
+    b"--b\r\nContent-Disposition: attachment; filename=a.bin\r\n\r\nfile\r\n--b--\r\n"
+)
 
 
 def _filled(body: dict[str, Any], tenant: Tenant) -> dict[str, Any]:

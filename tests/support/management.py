@@ -93,6 +93,7 @@ class Management:
             "domains": lambda: self.domains,
             "invitations": lambda: (self.mail, "https://console.mail.test"),
             "jobs": lambda: self.jobs,
+            "search": lambda: self.search,
             "suppressions": lambda: self.suppressions,
             "files": lambda: self.files,
             "recipients": lambda: self.recipients,
@@ -105,11 +106,16 @@ class Management:
         return memory_area()
 
     @cached_property
+    def search(self) -> MemorySearch:
+        """What finds messages."""
+        return MemorySearch(self.memory.ledger)
+
+    @cached_property
     def recipients(self) -> RecipientPorts:
         """Where people's data lies."""
         return RecipientPorts(
             registry=self.registry,
-            search=MemorySearch(self.memory.ledger),
+            search=self.search,
             ledger=self.memory.ledger,
             suppressions=self.suppressions,
             erasure=MemoryErasure(self.memory.ledger),
