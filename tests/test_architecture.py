@@ -66,6 +66,7 @@ IMPORTERS = {
     "ministack": ["localstack/emulator.py"],
     "multidict": ["hostapi", "localstack", "bench"],
     "pymysql": ["cli/postal/mariadb.py"],
+    "pydantic": ["functions/api/mail_api/v2"],
     "pynamodb": ["mailroom/adapters", "functions/tracking/mail_tracking/wiring.py"],
     "spf": ["mailroom/adapters/spf_check.py"],
     "rich": ["cli/output.py"],

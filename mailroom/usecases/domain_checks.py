@@ -12,6 +12,7 @@ from mailroom.domain.dns.records import PlatformNames, Purpose, SendingDomain, t
 from mailroom.domain.dns.state import Check, State
 from mailroom.domain.dns.state_row import (
     DUE_PARTITION,
+    DUE_PREFIX,
     Watch,
     due_sort,
     dump_due,
@@ -117,7 +118,7 @@ def check_tracking_domain(
 
 def due_domains(now: float, limit: int, ports: DomainPorts) -> Sequence[str]:
     """Return the ids of the earliest `limit` domains that are to be looked at by `now`."""
-    page = ports.registrar.registry.page(DUE_PARTITION, "", limit=limit)
+    page = ports.registrar.registry.page(DUE_PARTITION, DUE_PREFIX, limit=limit)
     behind = due_sort(now)
     return [each.body["id"] for each in page.records if each.place.sort < behind]
 

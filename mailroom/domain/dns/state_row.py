@@ -13,6 +13,7 @@ from mailroom.domain.dns.watch import Standing, Standings
 from mailroom.domain.tenancy.record import Place, Record
 
 DUE_PARTITION = "dns-due"
+DUE_PREFIX = "d#"
 SCHEMA = 1
 
 
@@ -41,7 +42,7 @@ class Watch:
     @property
     def due_place(self) -> Place:
         """Where the row lies by which the scheduler finds it: earliest first."""
-        return Place(DUE_PARTITION, f"{round(self.due_at * 1000):014d}#{self.id}")
+        return Place(DUE_PARTITION, f"{_due(self.due_at)}#{self.id}")
 
 
 def watch_place(id_: str) -> Place:
@@ -51,7 +52,11 @@ def watch_place(id_: str) -> Place:
 
 def due_sort(at: float) -> str:
     """Return a sort key behind those of all that is due at `at`."""
-    return f"{round(at * 1000) + 1:014d}"
+    return _due(at + 0.001)
+
+
+def _due(at: float) -> str:
+    return f"{DUE_PREFIX}{round(at * 1000):014d}"
 
 
 def dump_watch(watch: Watch) -> Record:
