@@ -62,6 +62,7 @@ class Settings:
     hold_days: float = 7.0  # how long a held message waits for a person
     brake_complaint_rate: float = 0.001  # complaints of delivered mail; 0 is no limit
     brake_bounce_rate: float = 0.05  # bad addresses among what got an answer for good
+    api_rate: int = 600  # requests a minute that one key may make
     trace_rate: float = 0.01  # share of requests that X-Ray follows
     xray_daemon: str = ""  # UDP host:port of the X-Ray daemon, if not the usual one
     console_url: str = ""  # where people accept invitations; "" for over the API alone
@@ -117,6 +118,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         hold_days=_bounded(environment, "MAILROOM_HOLD_DAYS", 7.0, 25.0),
         brake_complaint_rate=_share(environment, "MAILROOM_BRAKE_COMPLAINT_RATE", 0.001),
         brake_bounce_rate=_share(environment, "MAILROOM_BRAKE_BOUNCE_RATE", 0.05),
+        api_rate=int(_bounded(environment, "MAILROOM_API_RATE", 600, 1_000_000)),
         trace_rate=_share(environment, "MAILROOM_TRACE_RATE", 0.01),
         xray_daemon=environment.get("AWS_XRAY_DAEMON_ADDRESS", ""),
         console_url=_base_url(environment, "MAILROOM_CONSOLE_URL"),

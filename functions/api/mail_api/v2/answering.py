@@ -8,6 +8,7 @@ from chalice.app import Response
 from pydantic import BaseModel
 
 from mail_api.v2.operation import Answer, ApiError, Operation
+from mail_api.wiring import Api
 from mailroom.errors import (
     AlreadyExistsError,
     ConflictingJobError,
@@ -35,10 +36,10 @@ _STATUS: Mapping[type[MailroomError], int] = {
 }
 
 
-def written(operation: Operation, given: Any, extra: Mapping[str, str], most: int) -> Response:
+def written(operation: Operation, given: Any, extra: Mapping[str, str], api: Api) -> Response:
     """Return the HTTP answer of what an operation gave.
 
-    Raises ApiError 500-free: `response_too_large` (422) when it would not pass the gateway.
+    Raises ApiError 422 when it would not pass the gateway.
     """
     answer = given if isinstance(given, Answer) else Answer(given)
     status = answer.status or operation.status
@@ -46,8 +47,9 @@ def written(operation: Operation, given: Any, extra: Mapping[str, str], most: in
     if answer.revision is not None:
         headers["etag"] = f'"{answer.revision}"'
     body = _body(operation, answer, headers)
-    if len(body) > most:
-        raise ApiError(422, "response_too_large", f"The answer would be larger than {most} octets")
+    if len(body) > api.max_answer:
+        text = f"The answer would be larger than {api.max_answer} octets{api.elsewhere}"
+        raise ApiError(422, "response_too_large", text)
     return Response(body, status_code=status, headers=_typed(headers))
 
 

@@ -78,7 +78,7 @@ def _served(
     asked = _Asked(headers, request.context["identity"]["sourceIp"], request_id)
     if operation.public and not operation.writes:  # the same for all, whatever else they say
         call = Call(desk, _NOBODY, Target(), path, None, None, b"", headers, request_id, "")
-        return written(operation, operation.call(call), extra, desk.api().max_answer)
+        return written(operation, operation.call(call), extra, desk.api())
     principal, target = _admitted(operation, path, asked, desk, extra)
     raw, body = read_body(operation, request)
     query = read_query(operation, _query(request))
@@ -86,7 +86,7 @@ def _served(
     key = headers.get("idempotency-key")
     if operation.writes and key is not None:
         return _once(operation, call, request, key, extra)
-    return written(operation, operation.call(call), extra, desk.api().max_answer)
+    return written(operation, operation.call(call), extra, desk.api())
 
 
 def _admitted(
@@ -217,7 +217,7 @@ def _once(
 def _first(operation: Operation, call: Call, key: str, extra: dict[str, str]) -> Response:
     answers, owner = call.desk.answers, call.principal.id
     try:
-        answer = written(operation, operation.call(call), extra, call.desk.api().max_answer)
+        answer = written(operation, operation.call(call), extra, call.desk.api())
     except (ApiError, MailroomError) as error:
         refusal = refusal_of(error)
         # What was refused for now may be allowed later, so nothing is remembered of it.

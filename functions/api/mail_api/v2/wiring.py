@@ -4,7 +4,7 @@ import os
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from mail_api.v2.desk import Desk
+from mail_api.v2.desk import Desk, Rates
 from mail_api.wiring import Api, last_use, webhook_calls
 from mailroom.settings import load_settings
 from mailroom.usecases.registrar import Registrar
@@ -42,6 +42,7 @@ def desk_of(api: "Callable[[], Api]") -> Desk:
         answers=DynamoAnswers(requests),
         limits=DynamoRequestLimits(requests),
         api=api,
+        rates=Rates(limit=settings.api_rate),
         last_use=last_use(),
         tracking_url=settings.tracking_url,
         large_url=settings.large_api_url,
