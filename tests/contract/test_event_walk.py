@@ -21,6 +21,7 @@ from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.names import SHARDS
 from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
+from mailroom.domain.event import EventType
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import (
     EPOCH,
@@ -35,7 +36,7 @@ from mailroom.domain.outcome import Outcome, Verdict
 from mailroom.domain.reply import SmtpReply
 from mailroom.domain.retry import RetryPolicy
 from mailroom.domain.settlement import Seen, settle
-from mailroom.domain.statistic import Slot
+from mailroom.domain.statistic import Dimension, Slot
 from mailroom.domain.tracking_token import TrackingKey, click_token
 from mailroom.ports.statistics import Grain
 from mailroom.settings import load_settings
@@ -257,6 +258,28 @@ def test_a_verdict_becomes_history_and_a_signed_webhook_call(
     assert SignatureChecker(public).check(headers, body).verified
     (tried,) = mail_webhooks.wiring.notifications().page(SERVER, "w1", limit=5).tries
     assert (tried.made.attempt, tried.answer.status) == (1, 200)
+
+
+def test_an_acceptance_is_history_once_and_counted_with_its_provider(cloud, work):
+    ledger, _ = work
+    webhooks = load_app("webhooks")
+    row = cloud.dynamodb.get_item(
+        TableName="walk-mail", Key={"pk": {"S": f"{SERVER}#{NUMBER:013d}"}, "sk": {"S": "s"}}
+    )["Item"]
+    images = {"SequenceNumber": "1", "NewImage": row}
+    for _ in range(2):  # a stream may show a record again
+        webhooks.publish({"Records": [{"eventName": "INSERT", "dynamodb": images}]}, None)
+        assert webhooks.record(cloud.batch("recorder"), None) == {"batchItemFailures": []}
+    (event,) = ledger.history(KEY)
+    assert (event.type, event.at) == (EventType.ACCEPTED, ACCEPTED)
+    hour = int(ACCEPTED // 3600)
+    for dimension, value in ((Dimension.PROVIDER, "other"), (Dimension.DOMAIN, "demo.test")):
+        slot = Slot(SERVER, dimension, value)
+        counts = mail_webhooks.wiring.statistics().read(slot, Grain.HOUR, hour, hour).counts
+        assert counts == {hour: {"accepted": 1, "submissions": 1}}
+    assert webhooks.fan_out(cloud.batch("fanout"), None) == {"batchItemFailures": []}
+    waiting = cloud.sqs.receive_message(QueueUrl=cloud.queues["webhooks"])
+    assert "Messages" not in waiting  # Postal has no webhook for it
 
 
 def test_a_click_comes_out_of_the_topic(cloud, work):
