@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mailroom.domain.tenancy.access import (
+    ALL,
     DEFAULT_SERVER_SCOPES,
+    SERVER_SCOPES,
     Kind,
     Membership,
     Principal,
     Role,
+    Scope,
 )
 from mailroom.domain.tenancy.identity import is_foreign_secret
 from mailroom.domain.tenancy.record import Place
@@ -92,7 +95,7 @@ def _holds(network: str, address: str) -> bool:
 
 
 def _opened(kind: Kind, key: Mapping[str, Any], registry: Registry) -> Principal | None:
-    scopes = frozenset(key.get("scopes") or DEFAULT_SERVER_SCOPES)
+    scopes = _scopes(key)
     named = {"id": key["id"], "name": key["name"], "scopes": scopes}
     if kind is Kind.SERVER:
         server = registry.read(Place(f"server#{key['server']}"))
@@ -109,6 +112,15 @@ def _opened(kind: Kind, key: Mapping[str, Any], registry: Registry) -> Principal
     if kind is Kind.USER:
         return _user(key, scopes, registry)
     return Principal(kind, **named)
+
+
+def _scopes(key: Mapping[str, Any]) -> frozenset[str]:
+    scopes = frozenset(key.get("scopes") or DEFAULT_SERVER_SCOPES)
+    if not key.get("hold"):
+        return scopes
+    # What a key holds, the same key must not let go, nor have another key that does not hold.
+    given = SERVER_SCOPES if ALL in scopes else scopes
+    return given - {Scope.MESSAGES_WRITE, Scope.CREDENTIALS_WRITE}
 
 
 def _is_deleted(organisation: str, registry: Registry) -> bool:

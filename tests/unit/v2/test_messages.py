@@ -392,3 +392,15 @@ def test_a_delivery_that_was_never_committed_is_nowhere(post: Post) -> None:
     assert post.found() == []
     assert post.found("recipient=ann@x.test") == []
     assert post.ask("GET", f"/messages/{row.key.postal_id}").status == 404
+
+
+@pytest.mark.parametrize("scopes", [["*"], ["messages:read", "messages:write"], []])
+def test_a_key_that_holds_does_not_let_go(post: Post, scopes: list[str]) -> None:
+    row = post.add(1, State.HELD)
+    key = post.platform.key("api", id_="key_h", server=post.server, scopes=scopes, hold=True)
+    assert post.ask("GET", "/held", key=key).status == 200
+    for path in (f"/messages/{row.key.postal_id}/release", "/messages/bulk"):
+        assert post.ask("POST", path, {"action": "release"}, key=key).status == 403
+    told = post.ask("POST", "/credentials", {"type": "API", "name": "free"}, key=key)
+    assert told.status == 403
+    assert post.row(row) == row
