@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import bootstrap, domains, importing, messages, profiles, send
+from cli.commands import bootstrap, domains, importing, messages, migrate, profiles, send
 from cli.document import describe
 from cli.errors import CliError, Exit
 from cli.openapi import read_operations
@@ -44,6 +44,7 @@ def build(session: Session, arguments: Sequence[str], *, offline: bool) -> typer
     app.command("login")(profiles.login)
     app.command("refresh")(profiles.refresh)
     app.command("bootstrap")(bootstrap.bootstrap)
+    app.command("migrate")(migrate.migrate)
     app.add_typer(importing.app, name="import", help="Bring over what another platform has.")
     app.add_typer(profiles.app, name="profile", help="Platforms and keys kept on this machine.")
     groups = {"domains": domains.make(), "messages": messages.make()}

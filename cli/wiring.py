@@ -11,6 +11,7 @@ from mailroom.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from mailroom.ports.legacy_links import LegacyLinks
+    from mailroom.ports.migration import Checkpoints, Work
     from mailroom.usecases.bootstrap import BootstrapPorts
 
 
@@ -61,3 +62,31 @@ def legacy_links(environment: Mapping[str, str]) -> "LegacyLinks":
     from mailroom.adapters.tables import DirectoryRow, bound
 
     return DynamoLegacyLinks(bound(DirectoryRow, table), SystemClock())
+
+
+def migrations(environment: Mapping[str, str]) -> "tuple[list[Work], Checkpoints]":
+    """Return the migrations in their order, and where they keep how far they are.
+
+    Raises UsageError.
+    """
+    settings = settings_of(environment)
+    directory, mail = resource(settings, "table", "directory"), resource(settings, "table", "mail")
+    ports = bootstrap_ports(environment)
+
+    from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_migration import (
+        DirectoryWalk,
+        DropPrivateSet,
+        IndexMail,
+        RegistryCheckpoints,
+    )
+    from mailroom.usecases.adopt_rows import AdoptPorts, AdoptRows
+
+    dynamodb = client("dynamodb")
+    walk = DirectoryWalk(dynamodb, directory)
+    works: list[Work] = [
+        AdoptRows(AdoptPorts(ports.registrar, walk, ports.keyring, ports.keys)),
+        DropPrivateSet(dynamodb, directory),
+        IndexMail(dynamodb, mail),
+    ]
+    return works, RegistryCheckpoints(ports.registrar.registry)

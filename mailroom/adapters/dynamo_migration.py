@@ -154,15 +154,16 @@ class DropPrivateSet:
         row = self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
         return Batch([row["Item"]] if "Item" in row else [])
 
-    def plan(self, item: Item) -> frozenset[str] | None:
-        """See Work.plan. Raises ConflictError while a server of the set has no row of its own."""
-        servers = frozenset(item.get("servers", {}).get("SS", ()))
-        for server in servers:
-            key = {"pk": {"S": "platform"}, "sk": {"S": f"private#{server}"}}
-            if "Item" not in self._client.get_item(TableName=self._table, Key=key):
-                raise ConflictError(Place("platform", f"private#{server}"))
-        return servers
+    def plan(self, item: Item) -> frozenset[str]:
+        """See Work.plan."""
+        return frozenset(item.get("servers", {}).get("SS", ()))
 
     def apply(self, planned: frozenset[str]) -> None:
-        """See Work.apply."""
+        """See Work.apply. Raises ConflictError while a server has no row of its own."""
+        for server in planned:
+            place = Place("platform", f"private#{server}")
+            key = {"pk": {"S": place.partition}, "sk": {"S": place.sort}}
+            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            if "Item" not in answer:
+                raise ConflictError(place)
         self._client.delete_item(TableName=self._table, Key=self._key)
