@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Literal
 
 from mailroom.domain.address import MalformedAddressError, parse_address
 from mailroom.domain.message import ServerId
@@ -91,8 +92,10 @@ def normal_address(text: str) -> str:
     MalformedAddressError for what is no address.
     """
     address = parse_address(text.strip())
-    local = unicodedata.normalize("NFC", _unquoted(address.local)).lower()
-    return f"{local}@{_DOT.join(map(_ascii_label, address.domain.split(_DOT)))}"
+    local = _lowered(_unquoted(address.local), "NFC")
+    normal = f"{local}@{_DOT.join(map(_ascii_label, address.domain.split(_DOT)))}"
+    parse_address(normal)  # a letter may stand for several, of which some are not allowed there
+    return normal
 
 
 def unicode_address(normal: str) -> str:
@@ -150,6 +153,13 @@ def _unquoted(local: str) -> str:
     return bare
 
 
+def _lowered(text: str, form: Literal["NFC", "NFKC"]) -> str:
+    """Return `text` in lower case and normal form; either step can undo the other once."""
+    for _ in range(2):
+        text = unicodedata.normalize(form, text).lower()
+    return unicodedata.normalize(form, text)
+
+
 def _unicode_label(label: str) -> str:
     if not label.startswith("xn--"):
         return label
@@ -163,5 +173,5 @@ def _ascii_label(label: str) -> str:
     found = _unicode_label(label)
     if label.startswith("xn--") and found == label:
         return label
-    label = unicodedata.normalize("NFKC", found).lower()
+    label = _lowered(found, "NFKC")
     return label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")

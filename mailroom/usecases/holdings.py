@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from mailroom.domain.message import BROADCAST, TRANSACTIONAL, ServerId
 from mailroom.domain.suppression import organisation_scope, server_scope, stream_scope
-from mailroom.domain.tenancy.record import Record
+from mailroom.domain.tenancy.record import Place, Record
 from mailroom.domain.tenancy.resource import deleted_prefix_of, prefix_of
 from mailroom.ports.registry import Registry
 
 _PAGE = 100
+_FORMER = "former#stream#"
 
 
 def records_of(registry: Registry, parent: str, prefix: str) -> Iterator[Record]:
@@ -33,11 +34,17 @@ def servers_of(registry: Registry, organisation: str) -> Sequence[ServerId]:
     ]
 
 
+def former_stream(server: ServerId, name: str) -> Record:
+    """Return the row that remembers a deleted stream: who is suppressed in it stays so."""
+    return Record(Place(f"server#{server}", f"{_FORMER}{name}"), {})
+
+
 def streams_of(registry: Registry, server: ServerId) -> Sequence[str]:
-    """Return the names of a server's streams: the two that all have, and its own."""
+    """Return the names of a server's streams, which are their ids: the two that all have, its
+    own, and those it once had."""
     own = [
-        str(record.body["fields"]["name"])
-        for prefix in (prefix_of("stream"), deleted_prefix_of("stream"))
+        record.place.sort.removeprefix(prefix)
+        for prefix in (prefix_of("stream"), _FORMER)
         for record in records_of(registry, f"server#{server}", prefix)
     ]
     return list(dict.fromkeys([TRANSACTIONAL, BROADCAST, *own]))

@@ -19,6 +19,7 @@ from mailroom.fakes.memory import FixedClock, MemoryLedger
 from mailroom.fakes.registry import MemoryRegistry
 from mailroom.fakes.search import MemorySearch
 from mailroom.fakes.suppressions import MemorySuppressions
+from mailroom.usecases.holdings import former_stream
 from mailroom.usecases.jobs import JobPorts, NewJob, run_step, start, work_on
 from mailroom.usecases.recipients import (
     ERASE,
@@ -49,11 +50,12 @@ class Stand:
             ("server", OWNER, FIRST, {}),
             ("server", OWNER, SECOND, {}),
             ("server", "organisation#p", FOREIGN, {}),
-            ("stream", f"server#{FIRST}", "str_1", {"name": "news"}),
+            ("stream", f"server#{FIRST}", "news", {"name": "news"}),
         ):
             resource = Resource(kind, parent, id_, fields)
             record = Record(place_of(kind, parent, id_), dump_resource(resource))
             registry.write([Change.put(record)])
+        registry.write([Change.put(former_stream(FIRST, "old"))])
         self.ports = RecipientPorts(
             registry=registry,
             search=MemorySearch(self.ledger),
@@ -113,7 +115,8 @@ def test_a_summary_says_what_there_is_and_nothing_of_others(stand):
     stand.send(2, "Ann@X.test", server=FIRST)
     stand.send(3, "bob@x.test")
     stand.send(4, ANN, server=FOREIGN)
-    for scope in (f"stream#{FIRST}#news", f"server#{FOREIGN}", "organisation#o"):
+    scopes = f"stream#{FIRST}#news", f"stream#{FIRST}#old", f"server#{FOREIGN}", "organisation#o"
+    for scope in scopes:
         suppress(stand, scope)
     found = summary("o", " ANN@x.test", NOW, stand.ports)
     assert found.address == ANN
@@ -123,6 +126,7 @@ def test_a_summary_says_what_there_is_and_nothing_of_others(stand):
     assert [each.scope for each in found.suppressions] == [
         "organisation#o",
         f"stream#{FIRST}#news",
+        f"stream#{FIRST}#old",
     ]
     assert found.is_complete
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailroom.domain.address import MalformedAddressError
@@ -16,6 +16,7 @@ from mailroom.domain.suppression import (
     recipient_hmac,
     scopes_of,
     strongest,
+    unicode_address,
 )
 
 NOW = 1_760_000_000.0
@@ -41,13 +42,25 @@ def test_an_address_has_one_spelling(text, normal):
     assert recipient_hmac(b"k", text) == recipient_hmac(b"k", normal)
 
 
-@given(st.text(max_size=12), st.sampled_from(["x.test", "bücher.test", "xn--a.test", "XN--0.test"]))
-def test_the_one_spelling_is_its_own(local, domain):
+LABELS = st.text(min_size=1, max_size=6) | st.from_regex(r"(?i)xn--[a-z0-9-]{1,9}", fullmatch=True)
+
+
+@given(st.text(max_size=12), st.lists(LABELS, min_size=1, max_size=2))
+@example("a", ["\u2100"])  # one character that stands for "a/c"
+@example("\u0130", ["\u0130"])
+@example("a", ["xn--" + "9" * 30])
+def test_the_one_spelling_is_its_own(local, labels):
     try:
-        once = normal_address(f"{local}@{domain}")
+        once = normal_address(f"{local}@{'.'.join(labels)}.test")
     except MalformedAddressError:
         return
     assert normal_address(once) == once
+
+
+@pytest.mark.parametrize("text", ["ann@bücher.test", "ann@XN--bcher-kva.test", "Ann@x.test"])
+def test_the_unicode_form_is_the_same_address(text):
+    assert normal_address(unicode_address(normal_address(text))) == normal_address(text)
+    assert "xn--" not in unicode_address(normal_address(text))
 
 
 def test_hashes_need_the_key_and_tell_addresses_apart():

@@ -4,6 +4,8 @@ import csv
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailroom.domain.job import Job, JobState
 from mailroom.domain.job_file import result_key, upload_key
@@ -100,6 +102,13 @@ def test_octets_that_are_no_text_are_one_bad_line(stand):
     job = stand.run(b"email\nann\xff@x.test\nbob@x.test\n")
     assert (job.result["added"], job.result["bad"]) == (1, 1)
     assert stand.file(REPORT)[1][:2] == ["2", "not UTF-8"]
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"email,created\n", b'{"email":']))
+def test_any_octets_are_imported_or_refused(octets, header):
+    job = Stand().run(header + octets)
+    assert job.state in {JobState.DONE, JobState.FAILED}
+    assert "internal" not in job.error
 
 
 @pytest.mark.parametrize(

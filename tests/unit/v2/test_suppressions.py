@@ -101,6 +101,17 @@ def test_a_stream_has_suppressions_of_its_own(office: Office) -> None:
     assert office.ask("DELETE", one, query="stream=broadcast").status == 204
 
 
+def test_suppressions_of_a_stream_outlast_it(office: Office) -> None:
+    streams = f"{office.here}/streams"
+    office.ask("POST", streams, {"name": "news", "class": "broadcast"})
+    office.ask("POST", f"{office.here}/suppressions", {"address": ANN, "stream": "news"})
+    assert office.ask("DELETE", f"{streams}/news").status == 204
+    told = office.ask("GET", f"{office.here}/suppressions", query="stream=news")
+    assert (told.status, told.json["error"]["fields"][0]["path"]) == (422, "stream")
+    [found] = office.ask("GET", f"/recipients/{ANN}").json["suppressions"]
+    assert found["scope"] == f"stream#{office.server}#news"
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [

@@ -4,9 +4,12 @@ from mail_api.v2.crud import Crud, Fields
 from mail_api.v2.models.streams import Stream, StreamCreate, StreamUpdate
 from mail_api.v2.operation import ApiError, Call
 from mail_api.v2.resources.pools import require_pool
+from mailroom.domain.message import ServerId
 from mailroom.domain.tenancy.access import Scope
 from mailroom.domain.tenancy.kinds.stream import BUILT_IN, STREAM
+from mailroom.domain.tenancy.record import Change
 from mailroom.domain.tenancy.resource import Resource
+from mailroom.usecases.holdings import former_stream
 
 
 def _made(call: Call, fields: Fields) -> Fields:
@@ -23,9 +26,12 @@ def _name(_: Call, fields: Fields) -> str:
     return str(fields["name"])
 
 
-def _keep_built_in(_: Call, stream: Resource) -> None:
+def _leave_a_trace(call: Call, stream: Resource) -> None:
+    """Remember that there was this stream: who is suppressed in it stays so, and is found."""
     if stream.id in BUILT_IN:
         raise ApiError(409, "built_in", "Every server has this stream")
+    trace = former_stream(ServerId(call.target.server), stream.id)
+    call.desk.registry.write([Change.put(trace)])
 
 
 STREAMS = Crud(
@@ -42,7 +48,7 @@ STREAMS = Crud(
     made=_made,
     merged=_merged,
     chosen_id=_name,
-    before_delete=_keep_built_in,
+    before_delete=_leave_a_trace,
 )
 
 OPERATIONS = STREAMS.operations
