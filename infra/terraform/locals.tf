@@ -54,7 +54,19 @@ locals {
     MAILROOM_LEGACY_TRACKING_UNTIL = var.legacy_tracking_until
   }
 
-  common = merge(local.daemon, local.legacy_tracking, {
+  # What tenants' DNS points at, and how it is asked. What is empty has its default in the code.
+  domains = { for name, value in {
+    MAILROOM_SPF_INCLUDE         = var.spf_include
+    MAILROOM_TRACKING_DOMAIN     = var.tracking_domain
+    MAILROOM_MX_HOSTS            = var.mx_hosts
+    MAILROOM_VERIFICATION_PREFIX = var.verification_prefix
+    MAILROOM_RETURN_PATH_LABEL   = var.return_path_label
+    MAILROOM_DMARC_REPORTS       = var.dmarc_reports
+    MAILROOM_SENDING_ADDRESSES   = var.sending_addresses
+    MAILROOM_NAMESERVERS         = var.nameservers
+  } : name => value if value != "" }
+
+  common = merge(local.daemon, local.legacy_tracking, local.domains, {
     MAILROOM_DELAY_DIVISOR      = tostring(var.delay_divisor)
     MAILROOM_RETURN_PATH_DOMAIN = var.return_path_domain
     MAILROOM_SMTP_HOSTNAME      = var.smtp_hostname

@@ -168,3 +168,51 @@ variable "xray_daemon_address" {
   type        = string
   default     = ""
 }
+
+variable "spf_include" {
+  description = "Name whose SPF record lists the platform's addresses; tenants include it. Empty asks for no SPF."
+  type        = string
+  default     = ""
+}
+
+variable "tracking_domain" {
+  description = "Name that tenants' tracking domains are aliases of. Empty takes the host of tracking_url."
+  type        = string
+  default     = ""
+}
+
+variable "mx_hosts" {
+  description = "Names of the platform's mail exchangers, comma-separated."
+  type        = string
+  default     = ""
+}
+
+variable "verification_prefix" {
+  description = "What ownership records begin with; postal-verification for who comes from Postal. Empty means mailroom-verification."
+  type        = string
+  default     = ""
+}
+
+variable "return_path_label" {
+  description = "First label of tenants' return paths. Empty means psrp."
+  type        = string
+  default     = ""
+}
+
+variable "dmarc_reports" {
+  description = "Address that suggested DMARC records ask reports for. Empty suggests none."
+  type        = string
+  default     = ""
+}
+
+variable "sending_addresses" {
+  description = "Addresses mail leaves from, comma-separated: tenants' SPF is evaluated for each. Empty only looks for the include."
+  type        = string
+  default     = ""
+}
+
+variable "nameservers" {
+  description = "Resolvers for the checks of domains, address:port, comma-separated. Empty takes the system's."
+  type        = string
+  default     = ""
+}
