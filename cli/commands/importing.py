@@ -83,7 +83,12 @@ def postal(
     tallies: dict[str, Tally] = {}
     if suppressions:
         tallies["suppressions"] = import_suppressions(
-            read_suppressions(rows), found, naming, importer, now=session.now()
+            read_suppressions(rows),
+            found,
+            naming,
+            importer,
+            now=session.now(),
+            wait=session.wait,
         )
     if links:
         until = _until(links_until, session.now())

@@ -31,6 +31,7 @@ _VERIFICATION = re.compile(r"[A-Za-z0-9]{16,64}\Z")
 _PERMALINK = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z")
 _MODES = {"live": "live", "development": "development"}
 _KINDS = ("API", "SMTP", "SMTP-IP")
+_API_SCOPES = ["messages:send", "messages:read"]
 EVENTS = frozenset(
     {
         "MessageSent", "MessageDelayed", "MessageDeliveryFailed", "MessageHeld", "MessageBounced",
@@ -253,6 +254,8 @@ def _credential(credential: Credential, problem: str, naming: Naming) -> Wish:
     if credential.kind not in _KINDS:
         problem = f"{credential.kind!r} is no kind of credential"
     is_network = credential.kind == "SMTP-IP"
+    # Postal's API keys could read messages too; ours can send alone unless that is said.
+    scopes = {"scopes": _API_SCOPES} if credential.kind == "API" else {}
     secret = {"network" if is_network else "secret": credential.key}
     return Wish(
         kind="credentials",
@@ -262,7 +265,7 @@ def _credential(credential: Credential, problem: str, naming: Naming) -> Wish:
         item=f"{base}/credentials/{{id}}",
         parent=parent,
         fields={"name": credential.name, "hold": credential.hold},
-        once={"type": credential.kind, **secret},
+        once={"type": credential.kind, **secret, **scopes},
         essential=frozenset({"type", *secret}),
         problem=problem,
     )

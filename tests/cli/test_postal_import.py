@@ -1,5 +1,7 @@
 """The import into a platform in memory: what is made, what is told; a second run repairs."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
@@ -10,6 +12,7 @@ from cli.postal.importer import Importer, counted
 from cli.postal.plan import Naming, plan
 from cli.postal.reader import read_installation
 from cli.postal.wish import Action, Wish, decide
+from mailroom.adapters.dkim_keys import CryptographyDkimKeys
 from tests.support.management import Management
 from tests.support.postal_rows import dump
 
@@ -21,6 +24,8 @@ class Platform:
 
     def __init__(self):
         self.management = Management()
+        domains = replace(self.management.domains, keys=CryptographyDkimKeys())
+        self.management.areas["domains"] = lambda: domains
         self.writes = []
         self.broken = set()
         http = httpx.Client(
