@@ -1,20 +1,33 @@
 """The import into a platform in memory: what is made, what is told; a second run repairs."""
 
+import base64
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from cli.client import Client, Patience
 from cli.openapi import read_operations
 from cli.postal.dump import DumpSource
 from cli.postal.importer import Importer, counted
+from cli.postal.model import Complaint, Suppression
 from cli.postal.plan import Naming, plan
 from cli.postal.reader import read_installation
+from cli.postal.suppressions import import_suppressions
 from cli.postal.wish import Action, Wish, decide
 from mailroom.adapters.dkim_keys import CryptographyDkimKeys
+from mailroom.domain.tenancy.record import Place
+from mailroom.domain.tenancy.spelling import credential_pk
+from mailroom.usecases.jobs import work_on
+from mailroom.usecases.suppression_import import IMPORT, FilePorts, import_step
 from tests.support.management import Management
-from tests.support.postal_rows import dump
+from tests.support.postal_rows import API_KEY, SMTP_KEY, dkim_key, dump
 
 MADE = (Action.CREATE, Action.UPDATE)
 
@@ -121,6 +134,70 @@ def test_organisations_and_servers_are_what_they_were(platform, wishes):
     assert (tests["mode"], tests["retention_days"]) == ("development", 400)
     pools = platform.all("/pools")
     assert main["pool"] == pools["postal:main:ip_pools:1"]["id"]
+
+
+def test_no_dns_record_of_a_domain_changes(platform, wishes):
+    platform.run(wishes)
+    acme = platform.all("/organisations")["postal:main:organizations:1"]["id"]
+    main = platform.all(f"/organisations/{acme}/servers")["postal:main:servers:1"]["id"]
+    domain = platform.all(f"/servers/{main}/domains")["postal:main:domains:1"]
+    assert domain["verified_at"] is not None
+    assert domain["receives"]
+    (key,) = domain["keys"]
+    assert (key["selector"], key["bits"], key["origin"]) == ("postal-ABCDEF", 1024, "postal")
+    public = load_pem_private_key(dkim_key().encode(), None).public_key()
+    told = platform.management.ask("GET", f"/servers/{main}/domains/{domain['id']}/dns").json
+    records = {row["purpose"]: row for row in told["records"]}
+    assert records["ownership"]["value"] == "postal-verification " + "v" * 32
+    assert records["dkim"]["name"] == "postal-ABCDEF._domainkey.acme.example"
+    octets = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    text = base64.b64encode(octets).decode()
+    assert records["dkim"]["value"] == f"v=DKIM1; t=s; h=sha256; p={text};"
+    assert records["return_path"]["name"] == "psrp.acme.example"
+    late = platform.all("/organisations")["postal:main:organizations:2"]["id"]
+    (third,) = platform.all(f"/organisations/{late}/servers").values()
+    (unproven,) = platform.all(f"/servers/{third['id']}/domains").values()
+    assert unproven["verified_at"] is None
+
+
+def test_keys_open_what_they_opened(platform, wishes):
+    platform.run(wishes)
+    me = platform.management.ask("GET", "/me", key=API_KEY).json
+    assert (me["kind"], set(me["scopes"])) == ("server", {"messages:send", "messages:read"})
+    listed = platform.all(f"/servers/{me['server']}/credentials")
+    assert listed["postal:main:credentials:2"]["hold"]
+    assert listed["postal:main:credentials:3"]["network"] == "192.0.2.0/24"
+    assert platform.management.ask("GET", "/me", key=SMTP_KEY).status == 401
+    record = platform.management.registry.read(Place(credential_pk(SMTP_KEY)))
+    assert record.body["kind"] == "smtp"
+
+
+def test_suppressions_come_as_jobs_and_expired_ones_do_not(platform, wishes, postal):
+    management = platform.management
+    importer = Importer(platform.client, platform.operations)
+    list(importer.fulfil(wishes))
+    files = FilePorts(management.suppressions, management.files)
+    kinds = {IMPORT: partial(import_step, ports=files)}
+
+    def wait(_seconds):
+        for job, _ in list(management.jobs.queue.woken):
+            work_on(job, kinds, management.jobs)
+
+    rows = [
+        Suppression(1, "dead@sim.example", "too many hard fails", 1.0, 4e9),
+        Suppression(1, "odd@sim.example", "because", 1.0, None),
+        Suppression(1, "over@sim.example", "too many hard fails", 1.0, 2.0),
+        Suppression(1, "not an address", "x", 1.0, None),
+        Suppression(99, "lost@sim.example", "x", 1.0, None),
+        Complaint("suppressions", "1/5", "address is empty"),
+    ]
+    tally = import_suppressions(rows, postal, Naming(), importer, now=10.0, wait=wait)
+    assert (tally.taken, tally.refused) == (2, 3)
+    main = importer.ids["postal:main:servers:1"]
+    found = platform.client.items(f"/api/v2/servers/{main}/suppressions")
+    assert {each["address"]: (each["reason"], each["expires_at"]) for each in found} == {
+        "dead@sim.example": ("hard_bounce", 4e9), "odd@sim.example": ("import", None)
+    }  # fmt: skip
 
 
 def test_endpoints_webhooks_and_pools_are_what_they_were(platform, wishes):
