@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from mail_api.door import create_whole
+from mail_api.door import door
+from mail_api.routes import create_app
 from mail_api.v2.desk import Desk, Rates
 from mail_api.v2.resources.statistics import StatisticsArea
 
@@ -153,7 +154,10 @@ class Management:
 
     @cached_property
     def handler(self) -> Handler:
-        return http_api(create_whole(lambda: self.memory.api, lambda: self.desk))
+        def api() -> Any:
+            return self.memory.api
+
+        return door(create_app(api), api, lambda: self.desk, http_api)
 
     def key(self, kind: str, *, id_: str, **body: Any) -> str:
         """Write a key as it would lie in the directory; return its secret."""

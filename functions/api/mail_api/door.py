@@ -4,6 +4,7 @@ The schemas of the management API take longer to load than a message takes to be
 process that serves v1 alone never loads them.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -37,10 +38,35 @@ def door(
         return serving(create_whole(api, desk))
 
     def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        chosen = whole() if str(event.get("rawPath", "")).startswith(V2) else plain
-        return chosen(event, context)
+        if not str(event.get("rawPath", "")).startswith(V2):
+            return plain(event, context)
+        return in_one_shape(whole()(event, context), event)
 
     return handler
+
+
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    500: "internal_error",
+}
+
+
+def in_one_shape(answer: dict[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer with the adapter's own refusals (`{"Code", "Message"}`) in the shape that
+    all refusals of the management API have."""
+    body = answer["body"]
+    if answer["statusCode"] < 400 or not str(body).startswith('{"Code"'):
+        return answer
+    error = {
+        "code": _CODES.get(answer["statusCode"], "refused"),
+        "message": json.loads(body)["Message"],
+        "fields": [],
+        "request_id": event["requestContext"].get("requestId", ""),
+    }
+    return {**answer, "body": json.dumps({"error": error})}
 
 
 def create_whole(api: Callable[[], Api], desk: "Callable[[], Desk]") -> Chalice:

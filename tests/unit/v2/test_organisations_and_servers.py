@@ -232,3 +232,18 @@ def test_the_description_lists_every_operation(platform: Management) -> None:
     assert told.json["paths"]["/api/v2/servers/{server}"]["get"]["operationId"] == "servers.read"
     page = platform.ask("GET", "/docs", key=None)
     assert "Create an organisation" in page.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing/here", 404, "not_found"),
+        ("PUT", "/organisations", 405, "method_not_allowed"),
+    ],
+)
+def test_what_no_operation_answers_is_refused_in_the_same_shape(
+    platform: Management, method: str, path: str, status: int, code: str
+) -> None:
+    told = platform.ask(method, path)
+    assert told.status == status
+    assert (told.json["error"]["code"], told.json["error"]["fields"]) == (code, [])
