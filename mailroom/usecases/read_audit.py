@@ -44,12 +44,16 @@ def read_audit(
     cursor: str,
     now: float,
     registry: Registry,
+    begun: float = 0.0,
 ) -> AuditPage:
-    """Return up to `limit` entries, newest first. Raises ValueError for a cursor it never gave."""
+    """Return up to `limit` entries, newest first; there are none from before `begun`.
+
+    Raises ValueError for a cursor it never gave.
+    """
     start, after = _position(cursor, now)
     found: list[Mapping[str, Any]] = []
     looked = 0
-    for month in _months(start, now):
+    for month in _months(start, max(begun, now - KEPT_SECONDS)):
         partition = audit_partition(organisation, month)
         while True:
             page = registry.page(partition, "0", limit=100, after=after, newest_first=True)
@@ -76,9 +80,9 @@ def _position(cursor: str, now: float) -> tuple[float, str]:
     return moment, after
 
 
-def _months(start: float, now: float) -> Iterator[float]:
-    """Yield a moment of each month from `start` back to the oldest that is kept."""
-    oldest = datetime.fromtimestamp(now - KEPT_SECONDS, UTC)
+def _months(start: float, end: float) -> Iterator[float]:
+    """Yield a moment of each month from `start` back to that of `end`."""
+    oldest = datetime.fromtimestamp(end, UTC)
     moment = datetime.fromtimestamp(start, UTC)
     while moment >= oldest.replace(day=1, hour=0, minute=0, second=0, microsecond=0):
         yield moment.timestamp()

@@ -8,6 +8,9 @@ from mail_api.v2.crud import read_cursor, write_cursor
 from mail_api.v2.models.base import Listing, Page, View
 from mail_api.v2.operation import ApiError, Call, Operation
 from mailroom.domain.tenancy.access import Scope
+from mailroom.domain.tenancy.kinds.organisation import ORGANISATION
+from mailroom.domain.tenancy.resource import PLATFORM
+from mailroom.errors import NotFoundError
 from mailroom.usecases.read_audit import Wanted, read_audit
 
 
@@ -57,11 +60,22 @@ def list_entries(call: Call) -> Any:
             cursor=read_cursor(query.cursor),
             now=call.desk.registrar.clock.now(),
             registry=call.desk.registry,
+            begun=_begun(call),
         )
     except ValueError as error:
         raise ApiError(422, "bad_cursor", "The cursor is not one that a page gave") from error
     cursor = write_cursor(page.cursor) if page.cursor else None
     return {"data": list(page.entries), "next_cursor": cursor}
+
+
+def _begun(call: Call) -> float:
+    """Return when the organisation was made: months before that need no look."""
+    try:
+        return call.desk.registrar.read(ORGANISATION, PLATFORM, call.target.organisation).created_at
+    except (
+        NotFoundError
+    ):  # the platform's own log, and organisations of before there were resources
+        return 0.0
 
 
 OPERATIONS = (
