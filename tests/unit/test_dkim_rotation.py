@@ -55,9 +55,8 @@ def test_a_retired_key_stays_published_and_then_may_go() -> None:
     keys = rotation.activate(
         rotation.add_key(rotation.add_key((), key("a")), key("b")), "b", 10 * DAY
     )
-    assert rotation.removable(keys, 23 * DAY) == ()
-    assert rotation.removable(keys, 24 * DAY) == ("a",)
-    assert rotation.removable(keys, 11 * DAY, days=1) == ("a",)
+    assert [rotation.removable_at(key) for key in keys] == [24 * DAY, None]
+    assert rotation.removable_at(keys[0], days=1) == 11 * DAY
     assert states(rotation.remove(keys, "a")) == {"b": "active"}
 
 

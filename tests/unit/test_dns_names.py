@@ -54,11 +54,18 @@ def test_labels_have_no_dots_and_no_underscores() -> None:
             names.label(text)
 
 
-def test_owner_names_may_have_underscores() -> None:
-    assert names.owner_name("_dmarc.Example.com.") == "_dmarc.example.com"
-    with pytest.raises(ValueError, match="record"):
-        names.owner_name("a b.example")
-
-
 def test_parents_end_at_the_top() -> None:
     assert list(names.parents("a.b.example.com")) == ["b.example.com", "example.com", "com"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("example.com", "example.com"),
+        ("xn--bcher-kva.example", "b\u00fccher.example"),
+        ("xn--\u2603.example", "xn--\u2603.example"),
+        ("xn--a.example", "xn--a.example"),
+    ],
+)
+def test_names_are_shown_in_their_own_script(name: str, shown: str) -> None:
+    assert names.shown_name(name) == shown

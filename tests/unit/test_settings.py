@@ -58,3 +58,30 @@ def test_a_hold_lasts_a_week_and_never_longer_than_its_body() -> None:
 def test_a_network_that_is_none_is_named(text: str) -> None:
     with pytest.raises(SettingsError, match="MAILROOM_ENDPOINT_NETWORKS"):
         load_settings({"MAILROOM_ENDPOINT_NETWORKS": text})
+
+
+def test_what_tenants_dns_points_at() -> None:
+    names = load_settings(
+        {
+            "MAILROOM_RETURN_PATH_DOMAIN": "rp.example",
+            "MAILROOM_TRACKING_URL": "https://t.example:8443/x",
+            "MAILROOM_MX_HOSTS": "mx1.example, mx2.example",
+            "MAILROOM_SENDING_ADDRESSES": "192.0.2.1,2001:db8::1",
+            "MAILROOM_VERIFICATION_PREFIX": "postal-verification",
+        }
+    ).names
+    assert (names.return_path, names.tracking) == ("rp.example", "t.example")
+    assert names.mx == ("mx1.example", "mx2.example")
+    assert names.sending_addresses == ("192.0.2.1", "2001:db8::1")
+    assert (names.verification_prefix, names.return_path_label) == ("postal-verification", "psrp")
+    named = load_settings({"MAILROOM_TRACKING_DOMAIN": "track.example"}).names
+    assert named.tracking == "track.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("MAILROOM_SENDING_ADDRESSES", "192.0.2.0/24"), ("MAILROOM_NAMESERVER_PORT", "70000")],
+)
+def test_a_setting_of_the_dns_that_cannot_be_used_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load_settings({name: text})

@@ -63,11 +63,6 @@ def compare_dkim(published: str, kind: KeyKind, public: str) -> RecordFault | No
     return _key(tags, public)
 
 
-def looks_like_dkim(text: str) -> bool:
-    """Say whether a TXT below `_domainkey` is meant as a key record at all."""
-    return "p=" in text
-
-
 def _version(tags: dict[str, str], _: KeyKind) -> RecordFault | None:
     # It must come first if it is there at all, and its value has one spelling.
     if "v" in tags and (next(iter(tags)) != "v" or tags["v"] != "DKIM1"):

@@ -148,13 +148,9 @@ def take_over(keys: KeyRing, seen: Collection[str], now: float) -> KeyRing:
     return keys
 
 
-def removable(keys: KeyRing, now: float, days: float = RETIRED_DAYS) -> tuple[str, ...]:
-    """Return the selectors of keys retired for `days`: their records may go."""
-    return tuple(
-        key.selector
-        for key in keys
-        if key.state is KeyState.RETIRED and now - key.since >= days * 86_400
-    )
+def removable_at(key: DkimKey, days: float = RETIRED_DAYS) -> float | None:
+    """Return when the record of a retired key may go (Unix seconds); None for any other key."""
+    return key.since + days * 86_400 if key.state is KeyState.RETIRED else None
 
 
 def active(keys: KeyRing, kind: KeyKind) -> DkimKey | None:

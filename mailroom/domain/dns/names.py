@@ -27,18 +27,6 @@ def domain_name(text: str) -> str:
     return name
 
 
-def owner_name(text: str) -> str:
-    """Return a name that may own a record: as `domain_name`, but labels may have underscores.
-
-    Raises ValueError for anything else.
-    """
-    name = text.strip().rstrip(".").lower()
-    labels = name.split(".")
-    if len(name) > MAX_NAME or not all(map(_OWNER.match, labels)):
-        raise ValueError("a record's name has labels of letters, digits, hyphens and underscores")
-    return name
-
-
 def label(text: str) -> str:
     """Return `text` as the first label of a name, `psrp` for instance.
 

@@ -147,6 +147,8 @@ def test_keys_rotate_join_retire_and_go(stand: Stand) -> None:
         assert told.status == 200, told
     states = {key["selector"]: key["state"] for key in told.json["keys"]}
     assert states == {first: "retired", second["selector"]: "active", third: "active"}
+    retired = told.json["keys"][0]
+    assert retired["removable_at"] == retired["since"] + 14 * 86_400
     found = stand.runtime(domain)
     assert [found.selector, found.more_keys[0].selector] == [second["selector"], third]
     assert stand.ask("POST", stand.one(domain, f"/keys/{third}/retire")).status == 200

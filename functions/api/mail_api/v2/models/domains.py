@@ -81,6 +81,9 @@ class KeyView(View):
     created_at: float
     since: float = Field(description="When it came into its state")
     public: str = Field(description="The p= value of its record")
+    removable_at: float | None = Field(
+        None, description="Until when the record of a retired key should stay published"
+    )
 
 
 class Domain(Dated):

@@ -18,10 +18,11 @@ from mail_api.v2.models.domains import (
     OwnKey,
 )
 from mail_api.v2.operation import Answer, Call, Operation
+from mailroom.domain.dns.dkim_rotation import removable_at
 from mailroom.domain.dns.names import shown_name
 from mailroom.domain.dns.render import zone_snippet
 from mailroom.domain.tenancy.access import Scope
-from mailroom.domain.tenancy.kinds.domain import DOMAIN
+from mailroom.domain.tenancy.kinds.domain import DOMAIN, key_ring
 from mailroom.domain.tenancy.resource import Resource
 from mailroom.usecases import domains
 from mailroom.usecases.domain_checks import DomainPorts, check_domain, read_watch
@@ -47,8 +48,14 @@ def _merged(_: Call, before: Resource, fields: Fields) -> Fields:
     return fields
 
 
+def _flat(resource: Resource) -> dict[str, Any]:
+    stored = zip(resource.fields["keys"], key_ring(resource.fields), strict=True)
+    keys = [{**fields, "removable_at": removable_at(key)} for fields, key in stored]
+    return {**shown_domain(resource), "keys": keys}
+
+
 def _answer(resource: Resource) -> Answer:
-    return Answer(Domain.model_validate(shown_domain(resource)), revision=resource.revision)
+    return Answer(Domain.model_validate(_flat(resource)), revision=resource.revision)
 
 
 def _list(call: Call) -> Any:
@@ -56,7 +63,7 @@ def _list(call: Call) -> Any:
         found, more = call.desk.registrar.page(
             DOMAIN, call.parent, limit=limit, after=after, deleted=call.query.deleted
         )
-        return list(map(shown_domain, found)), more
+        return list(map(_flat, found)), more
 
     return paged(call, read)
 
