@@ -84,6 +84,18 @@ class Client:
             raise NetworkError(f"{request.url} leads elsewhere; the key is not sent there")
         return Answer(response.status_code, response.headers, _parsed(response))
 
+    def upload(self, url: str, content: bytes) -> None:
+        """PUT octets at an address that the API gave. The key is not sent along.
+
+        Raises NetworkError if they are not taken.
+        """
+        try:
+            response = self._http.put(url, content=content)
+        except httpx.TransportError as error:
+            raise NetworkError(f"the upload failed: {error}") from None
+        if response.status_code >= 300:
+            raise NetworkError(f"the upload was refused with {response.status_code}")
+
     def items(self, path: str, *, query: Mapping[str, Any] | None = None) -> Iterator[Any]:
         """Yield the items of all pages of a list."""
         asked = dict(query or {})

@@ -2,17 +2,21 @@
 
 import base64
 import mimetypes
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from cli.bodies import read_json, read_text
 from cli.errors import UsageError
-from cli.session import session_of
+from cli.session import Session, session_of
 
 PATH = "/api/v2/messages"
-_MAX_ATTACHMENTS = 25 * 1024 * 1024  # octets; the API says exactly how many it takes
+_INLINE = 3 * 1024 * 1024  # octets of files that go into the call; larger ones are uploaded first
+_MAX_ATTACHMENTS = 50 * 1024 * 1024  # octets; the API says exactly how many it takes
 _TEXT = "Text, @FILE, or - for standard input."
 _MANY = list[str] | None
 
@@ -53,7 +57,6 @@ def send(
         "subject": subject or None,
         "text": None if text is None else read_text(text),
         "html": None if html is None else read_text(html),
-        "attachments": attachments(attach or ()),
         "headers": dict(_pair(each, ":") for each in header or ()),
         "tags": tag,
         "metadata": dict(_pair(each, "=") for each in metadata or ()),
@@ -63,12 +66,28 @@ def send(
     body = extra | {name: value for name, value in said.items() if value not in (None, [], {})}
     keys = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     wanted = server or session.profile.server
-    path = f"/api/v2/servers/{wanted}/messages" if wanted else PATH
-    session.printer.value(session.client.call("POST", path, body=body, headers=keys).body)
+    files = read_files(attach or ())
+    if sum(len(file.content) for file in files) > _INLINE:
+        wanted = wanted or _own_server(session)
+        body["attachments"] = [_uploaded(file, wanted, session) for file in files]
+    elif files:
+        body["attachments"] = [_inline(file) for file in files]
+    path = f"/api/v2/servers/{quote(wanted, safe='')}/messages" if wanted else PATH
+    sent = session.client.call("POST", path, body=body, headers=keys).body
+    _print(sent, session)
 
 
-def attachments(names: "list[str] | tuple[str, ...]") -> list[dict[str, Any]]:
-    """Read files as attachments. Raises UsageError for one that cannot be read or all too much."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to attach."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+def read_files(names: Sequence[str]) -> list[File]:
+    """Read files. Raises UsageError for one that cannot be read, or all too large."""
     found, total = [], 0
     for name in names:
         path = Path(name).expanduser()
@@ -76,12 +95,43 @@ def attachments(names: "list[str] | tuple[str, ...]") -> list[dict[str, Any]]:
             total += path.stat().st_size
             if total > _MAX_ATTACHMENTS:
                 raise UsageError(f"with {name} the attachments are over {_MAX_ATTACHMENTS} octets")
-            content = base64.b64encode(path.read_bytes()).decode("ascii")
+            content = path.read_bytes()
         except OSError as error:
             raise UsageError(f"{name} cannot be read: {error.strerror}") from None
         type_ = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        found.append({"name": path.name, "content_type": type_, "content": content})
+        found.append(File(path.name, type_, content))
     return found
+
+
+def _inline(file: File) -> dict[str, Any]:
+    content = base64.b64encode(file.content).decode("ascii")
+    return {"name": file.name, "content_type": file.content_type, "content": content}
+
+
+def _uploaded(file: File, server: str, session: Session) -> dict[str, Any]:
+    """Put a file where the API says; return the attachment that names it."""
+    path = f"/api/v2/servers/{quote(server, safe='')}/uploads"
+    client = session.client
+    place = client.call("POST", path, body={"size": len(file.content)}).body
+    client.upload(str(place["url"]), file.content)
+    return {"name": file.name, "content_type": file.content_type, "upload": place["upload"]}
+
+
+def _own_server(session: Session) -> str:
+    """Return the server of the key. Raises UsageError for a key of several."""
+    server = session.client.call("GET", "/api/v2/me").body.get("server")
+    if not server:
+        raise UsageError("say --server: this key has several")
+    return str(server)
+
+
+def _print(sent: Any, session: Session) -> None:
+    printer = session.printer
+    messages = sent.get("messages") if isinstance(sent, dict) else None
+    if printer.as_json or not isinstance(messages, list):
+        printer.value(sent)
+    else:
+        printer.rows(messages, ("id", "recipient", "state"))
 
 
 def _pair(text: str, separator: str) -> tuple[str, str]:

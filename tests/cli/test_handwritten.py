@@ -3,9 +3,11 @@
 import base64
 import json
 
+import httpx
 import pytest
 
-from tests.cli.tool import Tool, refusal
+from cli.profile import Profile
+from tests.cli.tool import KEY, URL, Tool, refusal
 
 ME = ("--from", "Me <me@a.example>", "--to", "ann@b.example")
 
@@ -48,6 +50,40 @@ def test_a_message_is_sent_with_all_it_has(tool: Tool, tmp_path):
         "stream": "broadcast",
         "send_at": "2027-03-01T09:00:00Z",
     }
+
+
+def test_large_files_are_uploaded_first_and_the_key_stays_here(tool: Tool, tmp_path):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x" * (3 * 1024 * 1024 + 1))
+    tool.profile = Profile(url=URL, key=KEY)
+    place = {"upload": "upl_1", "url": "https://store.example/put?signed"}
+    taken = {"messages": [{"id": 7, "recipient": "ann@b.example", "state": "queued"}]}
+    tool.platform.answers = [{"server": "srvbbbbbbb"}, place, httpx.Response(200), taken]
+    assert tool.run("send", *ME, "--text", "Look", "--attach", str(film)) == 0, tool.err
+    me, upload, put, sent = tool.platform.asked
+    assert me.url.path == "/api/v2/me"
+    assert (upload.url.path, tool.platform.body(1)) == (
+        "/api/v2/servers/srvbbbbbbb/uploads", {"size": 3 * 1024 * 1024 + 1}
+    )  # fmt: skip
+    assert (put.method, str(put.url)) == ("PUT", place["url"])
+    assert "authorization" not in put.headers
+    assert put.headers["content-length"] == str(3 * 1024 * 1024 + 1)
+    assert sent.url.path == "/api/v2/servers/srvbbbbbbb/messages"
+    assert tool.platform.body()["attachments"] == [
+        {"name": "film.mp4", "content_type": "video/mp4", "upload": "upl_1"}
+    ]
+    assert [line.split() for line in tool.out.splitlines()] == [
+        ["id", "recipient", "state"], ["7", "ann@b.example", "queued"]
+    ]  # fmt: skip
+
+
+def test_an_upload_that_is_not_taken_sends_nothing(tool: Tool, tmp_path):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x" * (3 * 1024 * 1024 + 1))
+    place = {"upload": "upl_1", "url": "https://store.example/put?signed"}
+    tool.platform.answers = [place, httpx.Response(403)]
+    assert tool.run("send", *ME, "--text", "Look", "--attach", str(film)) == 3
+    assert len(tool.platform.asked) == 2
 
 
 @pytest.mark.parametrize(
