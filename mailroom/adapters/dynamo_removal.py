@@ -73,6 +73,8 @@ class DynamoRemoval:
             dropped += self._drop(self._counters, pk, limit - dropped)
             if dropped >= limit:
                 return dropped
+        # There is one at most, and nobody is to ask again because of it.
+        self._delete(self._counters, [self._counters("brakes", server)])
         return dropped + self._delete(self._counters, lists)
 
     def drop_directory(self, partition: str, limit: int) -> int:

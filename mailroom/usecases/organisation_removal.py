@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from mailroom.domain.dns.state_row import load_watch, watch_place
 from mailroom.domain.job import Job, StepResult
 from mailroom.domain.message import ServerId
 from mailroom.domain.search_keys import DAY_SECONDS
@@ -235,9 +236,17 @@ def _drop_partition(parent: str, ports: RemovalPorts) -> _Part:
 def _places(record: Record, ports: RemovalPorts) -> Sequence[Place]:
     resource = load_resource(record)
     kind = ports.kinds.get(resource.kind)
-    if kind is None:
-        return [record.place]
-    return list(dict.fromkeys([record.place, *_made_of(kind, resource)]))
+    made = () if kind is None else _made_of(kind, resource)
+    return list(dict.fromkeys([record.place, *made, *_watched(resource.id, ports)]))
+
+
+def _watched(id_: str, ports: RemovalPorts) -> Sequence[Place]:
+    """Return the rows by which a domain is checked, if it is one."""
+    record = ports.registry.read(watch_place(id_))
+    if record is None:
+        return ()
+    watch = load_watch(record)
+    return watch.place, watch.due_place
 
 
 def _made_of(kind: ResourceKind, resource: Resource) -> Sequence[Place]:

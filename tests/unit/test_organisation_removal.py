@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailroom.domain.dns.state_row import Watch, dump_due, dump_watch
 from mailroom.domain.job import STALE_SECONDS, JobState
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Submission
@@ -13,7 +14,7 @@ from mailroom.domain.tenancy.kinds.pool import POOL, POOL_ADDRESS
 from mailroom.domain.tenancy.kinds.server import SERVER
 from mailroom.domain.tenancy.kinds.webhook import WEBHOOK
 from mailroom.domain.tenancy.record import Change, Place, Record
-from mailroom.domain.tenancy.resource import PLATFORM, RECOVERY_SECONDS
+from mailroom.domain.tenancy.resource import PLATFORM, RECOVERY_SECONDS, ResourceKind
 from mailroom.fakes.erasure import MemoryRemoval
 from mailroom.fakes.files import MemoryFiles
 from mailroom.fakes.jobs import MemoryJobQueue, MemoryJobs
@@ -31,6 +32,7 @@ from mailroom.usecases.registrar import Registrar
 
 NOW = 1_760_000_000.0
 DAY = 86_400.0
+PLAIN = ResourceKind("watched", "dom", 10)
 ACTOR = Actor("platform", "key", "test")
 
 
@@ -58,6 +60,12 @@ class Stand:
             ORGANISATION, PLATFORM, fields, actor=ACTOR, organisation=id_, id_=id_
         )
         owner = f"organisation#{made.id}"
+        watch = Watch("domain", owner, f"dom_{name}", NOW)
+        domain = self.registrar.create(
+            PLAIN, owner, {}, actor=ACTOR, organisation=made.id, id_=watch.id
+        )
+        assert domain.id == watch.id
+        self.registry.write([Change.put(dump_watch(watch)), Change.put(dump_due(watch))])
         pool = self.registrar.create(POOL, owner, {"name": name}, actor=ACTOR, organisation=made.id)
         self.pools[name] = pool.id
         self.registrar.create(
