@@ -80,7 +80,7 @@ def from_environment() -> Api:
     from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
     from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
     from mailroom.adapters.kms_keyring import KmsKeyring
-    from mailroom.adapters.names import SHARDS, body_key
+    from mailroom.adapters.names import SHARDS
     from mailroom.adapters.s3_bodies import S3Bodies
     from mailroom.adapters.sqs_lane import SqsLane
     from mailroom.adapters.system import SystemChance, SystemClock
@@ -96,9 +96,6 @@ def from_environment() -> Api:
         clock,
         KmsKeyring(client("kms")),
     )
-
-    def key_of(server: Server, number: int, chance: int, days: int) -> str:
-        return body_key(server.id, number, chance, server.organisation, days)
 
     spans = tracing()
     tables = mail_tables(settings)
@@ -118,7 +115,7 @@ def from_environment() -> Api:
         clock=clock,
         chance=SystemChance(),
         max_message_size=settings.max_message_size,
-        body_key=key_of,
+        body_key=_body_key,
         delay_divisor=settings.delay_divisor,
         work=work,
         suppressions=traced(suppressions, "suppressions", spans),
@@ -134,6 +131,12 @@ def from_environment() -> Api:
         work=work,
         last_use=last_use(),
     )
+
+
+def _body_key(server: Server, number: int, chance: int, days: int) -> str:
+    from mailroom.adapters.names import body_key
+
+    return body_key(server.id, number, chance, server.organisation, days)
 
 
 @cache
