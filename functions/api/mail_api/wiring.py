@@ -96,7 +96,6 @@ def from_environment() -> Api:
         clock,
         KmsKeyring(client("kms")),
     )
-
     spans = tracing()
     tables = mail_tables(settings)
     watches = bound(WatchRow, settings.resource("table", "due"))
