@@ -53,7 +53,10 @@ def build(session: Session, arguments: Sequence[str], *, offline: bool) -> typer
     first = next((each for each in arguments if not each.startswith("-")), "")
     document = _document(session, first, offline=offline)
     if document is not None:
-        add_operations(app, groups, read_operations(document))
+        operations = read_operations(document)
+        # Only the group that is asked for: to make all commands takes a noticeable time.
+        asked_for = [each for each in operations if each.group == first]
+        add_operations(app, groups, asked_for or operations)
     return app
 
 
