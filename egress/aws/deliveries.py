@@ -281,4 +281,5 @@ def _submission(server: ServerId, number: int, item: Mapping[str, Any]) -> Submi
         retention_days=int(item["days"]["N"]) if "days" in item else METADATA_DAYS,
         raw_until=_seconds(item, "raw_until"),
         test=bool(flag("test")),
+        individual=bool(flag("indiv")),
     )

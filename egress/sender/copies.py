@@ -167,6 +167,7 @@ class Copier:
             host=tenant.return_path_domain,
             resent_sender=path if tenant.server.resent_sender else "",
             merge=delivery.merge,
+            recipient=delivery.recipient if submission.individual else "",
         )
         signed = self._signer.sign(rendered.raw, tenant.signing_key, *tenant.more_keys)
         return Copy(path, signed, rendered.untracked_long, utf8=submission.utf8)

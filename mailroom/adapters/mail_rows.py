@@ -50,6 +50,7 @@ def submission_row(model: type[SubmissionRow], submission: Submission) -> Submis
     row.inline, row.body = submission.body.inline, submission.body.key
     row.hold, row.utf8 = submission.hold or None, submission.utf8 or None
     row.dsn, row.test = submission.dsn or None, submission.test or None
+    row.indiv = submission.individual or None
     row.stream = submission.stream if submission.stream != TRANSACTIONAL else None
     row.tags = dump_texts(submission.tags)
     row.meta = dump_texts(submission.metadata)
@@ -106,6 +107,7 @@ def read_submission(row: SubmissionRow) -> Submission:
         retention_days=int(row.days or METADATA_DAYS),
         raw_until=_seconds(row.raw_until),
         test=bool(row.test),
+        individual=bool(row.indiv),
     )
 
 

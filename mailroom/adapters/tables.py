@@ -63,6 +63,7 @@ class SubmissionRow(Row):
     days = NumberAttribute(null=True)
     raw_until = NumberAttribute(null=True)
     test = BooleanAttribute(null=True)
+    indiv = BooleanAttribute(null=True)
     day_key = UnicodeAttribute(null=True)
     mid_key = UnicodeAttribute(null=True)
     tag_key = UnicodeAttribute(null=True)

@@ -8,7 +8,7 @@ a reason to change what was signed.
 import base64
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -35,6 +35,7 @@ Mailbox = tuple[str, Address]
 
 _MEDIA = re.compile(r"([a-z0-9!#$&^_.+-]{1,80})/([a-z0-9!#$&^_.+-]{1,80})[ \t]*(?:;|\Z)", re.I)
 _PARAMETER = re.compile(r"[;\s]*([a-z0-9-]{1,40})=(?:\"([^\"\\\x00-\x1f]*)\"|([^\s;\"]+))", re.I)
+_CONTENT_ID = re.compile(r"[A-Za-z0-9._%+@-]{1,120}\Z")
 _SPECIAL = bytes([*range(9), 11, 12, *range(14, 32), *range(127, 256)])  # not fit for 7bit
 # RFC 2046 section 5: these may not be encoded, and what we get is already octets.
 _UNENCODABLE = frozenset({"multipart", "message"})
@@ -52,11 +53,15 @@ _RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file. `media_type` may carry a charset, as in `text/csv; charset=utf-8`."""
+    """A file. `media_type` may carry a charset, as in `text/csv; charset=utf-8`.
+
+    One with a `content_id` belongs to the HTML, which shows it as `cid:<content_id>`.
+    """
 
     name: str
     media_type: str
     content: bytes
+    content_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +118,12 @@ def compose(letter: Letter, postmark: Postmark) -> bytes:
     lines = [*_fields(letter, postmark), *_own_fields(letter)]
     if not any(line.lower().startswith(b"date:") for line in lines):
         lines.insert(1, text_field("Date", _date(postmark.now)))
-    mixed, alternative = f"=_{postmark.boundary}-m", f"=_{postmark.boundary}-a"
+    mixed = f"=_{postmark.boundary}-m"
     lines += [
         b"MIME-Version: 1.0\r\nContent-Transfer-Encoding: 7bit\r\n",
         _multipart("mixed", mixed),
         b"\r\n",
-        *_delimited(mixed, _parts(letter, alternative)),
+        *_delimited(mixed, _parts(letter, postmark.boundary)),
     ]
     return b"".join(lines)
 
@@ -159,13 +164,24 @@ def _mailboxes(name: str, text: str) -> list[Mailbox]:
 
 
 def _parts(letter: Letter, boundary: str) -> Iterator[bytes]:
-    texts = [("plain", letter.plain), ("html", letter.html)]
-    written = [_text_part(kind, text) for kind, text in texts if text is not None]
-    yield b"".join(
-        [_multipart("alternative", boundary), b"\r\n", *_delimited(boundary, iter(written))]
-    )
+    inner = f"=_{boundary}-a"
+    shown = [each for each in letter.attachments if each.content_id and letter.html is not None]
+    written = [_text_part("plain", letter.plain)] if letter.plain is not None else []
+    if letter.html is not None:
+        html = _text_part("html", letter.html)
+        written.append(_related(html, shown, f"=_{boundary}-r") if shown else html)
+    yield b"".join([_multipart("alternative", inner), b"\r\n", *_delimited(inner, iter(written))])
+    inside = {id(each) for each in shown}
     for attachment in letter.attachments:
-        yield _attachment_part(attachment)
+        if id(attachment) not in inside:
+            yield _attachment_part(attachment)
+
+
+def _related(html: bytes, shown: Sequence[Attachment], boundary: str) -> bytes:
+    """Return an HTML part together with what it shows (RFC 2387)."""
+    parts = [html, *(_attachment_part(each, "inline") for each in shown)]
+    top = f'Content-Type: multipart/related; type="text/html";\r\n boundary="{boundary}"\r\n\r\n'
+    return b"".join([top.encode(), *_delimited(boundary, iter(parts))])
 
 
 def _delimited(boundary: str, parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -196,18 +212,27 @@ def _text_part(kind: str, text: str) -> bytes:
     ).encode() + body
 
 
-def _attachment_part(attachment: Attachment) -> bytes:
+def _attachment_part(attachment: Attachment, disposition: str = "attachment") -> bytes:
     name = checked_text(attachment.name, "an attachment's name")
     if len(name) > MAX_FILENAME:
         raise UnfitHeaderError(f"an attachment's name is longer than {MAX_FILENAME} characters")
+    content_id = f"Content-ID: <{_content_id(attachment)}>\r\n" if attachment.content_id else ""
     return b"".join(
         [
             f"Content-Type: {_media_type(attachment.media_type)}{parameter('name', name)}\r\n"
-            f"Content-Disposition: attachment{parameter('filename', name)}\r\n"
+            f"Content-Disposition: {disposition}{parameter('filename', name)}\r\n{content_id}"
             "Content-Transfer-Encoding: base64\r\n\r\n".encode(),
             _base64(attachment.content),
         ]
     )
+
+
+def _content_id(attachment: Attachment) -> str:
+    if not _CONTENT_ID.match(attachment.content_id):
+        raise UnfitHeaderError(
+            "a content id has 1 to 120 letters, digits and ._%+-@ and is written without brackets"
+        )
+    return attachment.content_id
 
 
 def _media_type(text: str) -> str:

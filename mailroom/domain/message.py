@@ -88,7 +88,8 @@ class Submission:
     first of `tags`. `expires_at` counts from `send_at` where that is set, and `retention_days` say
     how long after it the rows are kept; `raw_until` is when the retention of the raw message ends
     (None: with that of the rows). None as `track_opens` and `track_clicks` leaves it to the
-    server. A `test` is accepted like any other and never leaves (`simulate.py`).
+    server. A `test` is accepted like any other and never leaves (`simulate.py`). Copies of an
+    `individual` message name their own recipient in To, where the stored one names nobody.
     """
 
     server: ServerId
@@ -120,6 +121,7 @@ class Submission:
     retention_days: int = METADATA_DAYS
     raw_until: float | None = None
     test: bool = False
+    individual: bool = False
 
     def key(self, index: int) -> DeliveryKey:
         """Return the key of this submission's delivery number `index`."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from mailroom.domain import headers
+from mailroom.domain.address import parse_address
+from mailroom.domain.header_encoding import mailbox_field
 from mailroom.domain.labels import PREFIX
 from mailroom.domain.merge import merge_header
 from mailroom.domain.message import DeliveryKey, Server, Submission
@@ -40,12 +42,14 @@ def render(
     host: str,
     resent_sender: str = "",
     merge: Mapping[str, str] | None = None,
+    recipient: str = "",
 ) -> Rendered:
     """Return the copy of `raw` (CRLF) for delivery `key`.
 
     `token` is Postal's 16-character message token; `host` names the right side of a Message-ID
     that the author left out (RFC 6409 section 8.3). `resent_sender` is the return path for the
-    Resent-Sender field that Postal adds; empty adds none. `merge` are the recipient's own texts.
+    Resent-Sender field that Postal adds; empty adds none. `merge` are the recipient's own texts,
+    and `recipient` is who a message without To is for, if that may be said.
     """
     link, pixel = _trackers(submission, server, key, tracking_key)
     personal = merge_header(_without_dropped(raw), merge or {})
@@ -53,6 +57,8 @@ def render(
     block, _ = headers.split(rewritten.raw)
     present = {field.name for field in headers.fields(block)}
     added = _added_headers(submission, key, server, token, host, present)
+    if recipient.isascii() and recipient and "to" not in present:
+        added += mailbox_field("To", [("", parse_address(recipient))])
     if resent_sender:
         added = f"Resent-Sender: {resent_sender}\r\n".encode("ascii") + added
     return Rendered(

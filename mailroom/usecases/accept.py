@@ -63,7 +63,8 @@ class Parcel:
     """What a door (API, SMTP) hands over. `raw` has CRLF line endings and all its headers.
 
     `labels` are what the call itself said, `merge` the texts of recipients by their address,
-    `send_at` (Unix seconds) when it is to go out; a time that has come is now.
+    `send_at` (Unix seconds) when it is to go out; a time that has come is now. An `individual`
+    one names nobody in To: each copy gets its own.
     """
 
     server: Server
@@ -81,6 +82,7 @@ class Parcel:
     merge: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     send_at: float | None = None
     test: bool = False
+    individual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ def _store(
         retention_days=server.retention_days,
         raw_until=plan.expires_at + server.retention_raw_days * 86_400,
         test=parcel.test,
+        individual=parcel.individual,
     )
     ports.ledger.commit(submission)
     deliveries = tuple(_settled(each, suppressed, plan.now, ports) for each in deliveries)

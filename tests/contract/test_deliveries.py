@@ -135,6 +135,7 @@ async def both(cloud: Cloud) -> AsyncIterator[Both]:
             retention_days=7,
             raw_until=NOW + 99,
             test=True,
+            individual=True,
         ),
     ],
     ids=["inline", "in S3", "bare", "rich"],

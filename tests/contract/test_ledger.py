@@ -151,6 +151,7 @@ def test_a_submission_comes_back_as_it_was_committed(ledger):
         retention_days=400,
         raw_until=NOW + 9_000,
         test=True,
+        individual=True,
     )
     for value in (whole, stored_apart, rich):
         ledger.commit(value)

@@ -20,6 +20,7 @@ from mailroom.fakes.memory import (
     MemoryLane,
     MemoryLedger,
 )
+from mailroom.fakes.suppressions import MemorySuppressions
 from mailroom.usecases.accept import AcceptPorts
 
 KEY = "k" * 24
@@ -74,6 +75,7 @@ class MemoryApi:
     lane: MemoryLane = field(default_factory=MemoryLane)
     clock: FixedClock = field(default_factory=FixedClock)
     limits: MemoryLimits = field(default_factory=MemoryLimits)
+    suppressions: MemorySuppressions | None = None
     limit: int = LIMIT  # octets of a message
 
     def __post_init__(self) -> None:
@@ -103,6 +105,7 @@ class MemoryApi:
             body_key=lambda server, number, chance, days: f"{server.id}/{number}/{chance}",
             work=self.ledger,
             limits=self.limits,
+            suppressions=self.suppressions,
         )
         return Api(
             ports=ports,

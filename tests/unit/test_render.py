@@ -51,6 +51,7 @@ def rendered(
     key: DeliveryKey = KEY,
     submission: Submission = SUBMISSION,
     merge: dict[str, str] | None = None,
+    recipient: str = "",
 ) -> Rendered:
     return render(
         raw,
@@ -61,6 +62,7 @@ def rendered(
         tracking_key=TRACKING_KEY,
         host="rp.demo.example",
         merge=merge,
+        recipient=recipient,
     )
 
 
@@ -183,6 +185,17 @@ def test_each_recipient_reads_its_own_texts() -> None:
     assert copy["Subject"] == "Hi A & B"
     assert b">A &amp; B<" in copy.get_payload(decode=True)
     assert rendered(raw, merge={}).raw == rendered(raw).raw
+
+
+def test_a_copy_may_name_its_own_recipient_where_the_message_names_nobody() -> None:
+    nobody = WHOLE.replace(b"To: b@x.example\r\n", b"") + b"\r\nbody\r\n"
+    assert message_from_bytes(rendered(nobody, recipient="ann@x.example").raw)["To"] == (
+        "ann@x.example"
+    )
+    assert message_from_bytes(rendered(nobody).raw)["To"] is None
+    said = rendered(WHOLE + b"\r\nbody\r\n", recipient="ann@x.example").raw
+    assert message_from_bytes(said).get_all("To") == ["b@x.example"]
+    assert message_from_bytes(rendered(nobody, recipient="jürgen@x.example").raw)["To"] is None
 
 
 def test_recipients_get_different_copies_of_the_same_text() -> None:

@@ -75,16 +75,7 @@ def identify(
 def send_message(api: Api, caller: Caller, params: Params) -> Json:
     """`send/message`. Raises PostalError and ParameterError; nothing is stored then."""
     call = parse_message(params, _verifier(api, caller.server))
-    now, chance = api.ports.clock.now(), api.ports.chance
-    message_id = f"{UUID(int=chance.bits(128), version=4)}@{api.return_path_domain}"
-    postmark = Postmark(
-        message_id=message_id,
-        now=now,
-        boundary=f"{chance.bits(96):024x}",
-        received=received_line(
-            caller.ip_address, by=api.web_hostname, now=now, private=caller.server.privacy
-        ),
-    )
+    postmark = postmark_of(api, caller.ip_address, private=caller.server.privacy)
     try:
         raw = compose(call.letter, postmark)
     except UnfitHeaderError as error:
@@ -102,7 +93,18 @@ def send_message(api: Api, caller: Caller, params: Params) -> Json:
     )
     refusal = "The from address is at no verified domain of this server"
     _, messages = _accepted(api, parcel, call.recipients, refusal)
-    return {"message_id": message_id, "messages": messages}
+    return {"message_id": postmark.message_id, "messages": messages}
+
+
+def postmark_of(api: Api, address: str, *, private: bool) -> Postmark:
+    """Return what the platform adds to a message that a client at an IP address wrote."""
+    now, chance = api.ports.clock.now(), api.ports.chance
+    return Postmark(
+        message_id=f"{UUID(int=chance.bits(128), version=4)}@{api.return_path_domain}",
+        now=now,
+        boundary=f"{chance.bits(96):024x}",
+        received=received_line(address, by=api.web_hostname, now=now, private=private),
+    )
 
 
 def send_raw(api: Api, caller: Caller, params: Params) -> Json:
