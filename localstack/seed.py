@@ -6,22 +6,29 @@ Written through the platform's own use cases and adapters, so what is demonstrat
 import base64
 import hashlib
 
-from localstack.config import FROM_DOMAIN, StackConfig
+from localstack.config import FROM_DOMAIN, LOOPBACK, StackConfig
 from localstack.tenant import ORGANISATION, PERMALINK, Secrets, public_pem
 from mailroom.adapters.clients import client
 from mailroom.adapters.directory_rows import DirectoryRows
+from mailroom.adapters.dkim_keys import CryptographyDkimKeys
+from mailroom.adapters.dns_records import DnsRecords, DnsSettings
 from mailroom.adapters.dynamo_registry import DynamoRegistry
+from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
 from mailroom.adapters.kms_keyring import KmsKeyring
+from mailroom.adapters.spf_check import PyspfChecker
 from mailroom.adapters.system import SystemChance, SystemClock
-from mailroom.adapters.tables import DirectoryRow, bound
+from mailroom.adapters.tables import DirectoryRow, ServerFactRow, bound
 from mailroom.domain.message import Credential, ServerId
 from mailroom.domain.tenancy.access import ALL, SERVER_SCOPES, Actor
+from mailroom.domain.tenancy.kinds.domain import DOMAIN
 from mailroom.domain.tenancy.kinds.organisation import ORGANISATION as ORGANISATION_KIND
 from mailroom.domain.tenancy.kinds.webhook import WEBHOOK
 from mailroom.domain.tenancy.record import Change, Place, Record
 from mailroom.domain.tenancy.resource import PLATFORM
 from mailroom.errors import AlreadyExistsError
 from mailroom.settings import Settings
+from mailroom.usecases.domain_checks import DomainPorts
+from mailroom.usecases.domains import OwnKey, create_domain
 from mailroom.usecases.registrar import Registrar
 from mailroom.usecases.servers import ServerPorts, create_server
 
@@ -41,14 +48,7 @@ def seed(config: StackConfig, kept: Secrets, settings: Settings, now: float) -> 
     except AlreadyExistsError:  # a cloud that keeps what it has, LocalStack's for instance
         return
     _make_credentials(kept, rows)
-    rows.put_domain(
-        FROM_DOMAIN,
-        f"server#{kept['server']}",
-        selector=kept["dkim"]["selector"],
-        private_key=base64.b64decode(kept["dkim"]["key"]),
-        verified=True,
-        return_path_ok=True,
-    )
+    _make_domain(config, kept, settings, registrar, keyring)
     _make_keys(kept, rows, registrar, now)
 
 
@@ -78,6 +78,38 @@ def _make_tenant(config: StackConfig, kept: Secrets, registrar: Registrar) -> No
         organisation=ORGANISATION,
         id_="demo",
     )
+
+
+def _make_domain(
+    config: StackConfig,
+    kept: Secrets,
+    settings: Settings,
+    registrar: Registrar,
+    keyring: KmsKeyring,
+) -> None:
+    """Make the domain whose records are in the local zone from the start, worded as Postal's."""
+    dns = DnsRecords(DnsSettings((f"{LOOPBACK}:{config.ports.dns}",)))
+    ports = DomainPorts(
+        registrar=registrar,
+        keyring=keyring,
+        dns=dns,
+        spf=PyspfChecker(dns),
+        keys=CryptographyDkimKeys(),
+        facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
+        platform=settings.names,
+    )
+    private = base64.b64decode(kept["dkim"]["key"])
+    made = create_domain(
+        f"server#{kept['server']}",
+        ORGANISATION,
+        {"name": FROM_DOMAIN},
+        ports,
+        actor=SEEDER,
+        own_key=OwnKey(kept["dkim"]["selector"], private, from_postal=True),
+        verified=True,
+    )
+    # Nobody has looked yet, but the record is there: the first mail uses it.
+    registrar.update(DOMAIN, made, {**made.fields, "return_path_ok": True}, actor=SEEDER)
 
 
 def _make_credentials(kept: Secrets, rows: DirectoryRows) -> None:

@@ -13,13 +13,15 @@ _THREADS = 8
 _MAX_TEXT = 1_000
 
 
-def watch_domains(ports: DomainPorts, now: float, *, limit: int = LIMIT) -> Counter[str]:
+def watch_domains(
+    ports: DomainPorts, now: float, *, limit: int = LIMIT, threads: int = _THREADS
+) -> Counter[str]:
     """Check the domains whose turn it is and return what came of it.
 
     One that cannot be checked is tried again later, and the others are checked nevertheless.
     """
     done: Counter[str] = Counter()
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for outcome in pool.map(partial(_one, ports=ports), due_domains(now, limit, ports)):
             done[outcome] += 1
     return done
