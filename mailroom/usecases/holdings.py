@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mailroom.domain.message import BROADCAST, TRANSACTIONAL, ServerId
-from mailroom.domain.suppression import organisation_scope, server_scope, stream_scope
+from mailroom.domain.suppression import server_scope, stream_scope
 from mailroom.domain.tenancy.record import Place, Record
 from mailroom.domain.tenancy.resource import deleted_prefix_of, prefix_of
 from mailroom.ports.registry import Registry
@@ -50,10 +50,7 @@ def streams_of(registry: Registry, server: ServerId) -> Sequence[str]:
     return list(dict.fromkeys([TRANSACTIONAL, BROADCAST, *own]))
 
 
-def scopes_within(registry: Registry, organisation: str) -> Iterator[str]:
-    """Yield every scope in which something of an organisation can be suppressed."""
-    yield organisation_scope(organisation)
-    for server in servers_of(registry, organisation):
-        yield server_scope(server)
-        for stream in streams_of(registry, server):
-            yield stream_scope(server, stream)
+def scopes_of_server(registry: Registry, server: ServerId) -> Sequence[str]:
+    """Return every scope in which something of a server alone can be suppressed."""
+    streams = (stream_scope(server, stream) for stream in streams_of(registry, server))
+    return [server_scope(server), *streams]

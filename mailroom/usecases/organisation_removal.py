@@ -12,7 +12,7 @@ from mailroom.domain.dns.state_row import load_watch, watch_place
 from mailroom.domain.job import Job, StepResult
 from mailroom.domain.message import ServerId
 from mailroom.domain.search_keys import DAY_SECONDS
-from mailroom.domain.suppression import organisation_scope, server_scope, stream_scope
+from mailroom.domain.suppression import organisation_scope
 from mailroom.domain.tenancy.audit import KEPT_SECONDS, audit_partition
 from mailroom.domain.tenancy.record import Change, Place, Record
 from mailroom.domain.tenancy.resource import (
@@ -29,7 +29,7 @@ from mailroom.ports.erasure import Removal
 from mailroom.ports.files import Files
 from mailroom.ports.registry import Registry
 from mailroom.ports.suppressions import Suppressions
-from mailroom.usecases.holdings import records_of, servers_of, streams_of
+from mailroom.usecases.holdings import records_of, scopes_of_server, servers_of
 from mailroom.usecases.jobs import JobPorts, NewJob, start
 
 DELETE = "delete_organisation"
@@ -184,8 +184,7 @@ def _calls(
 
 
 def _suppressed(_: str, server: ServerId, __: object, ___: float, ports: RemovalPorts) -> _Part:
-    scopes = [stream_scope(server, stream) for stream in streams_of(ports.registry, server)]
-    for scope in (server_scope(server), *scopes):
+    for scope in scopes_of_server(ports.registry, server):
         rows = ports.suppressions.remove_all(scope, STEP_ROWS)
         if rows:
             return _Part(rows)

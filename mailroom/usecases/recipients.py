@@ -17,14 +17,19 @@ from mailroom.domain.job_file import result_key
 from mailroom.domain.message import DeliveryKey, ServerId, Submission
 from mailroom.domain.search_keys import normal_address as searched
 from mailroom.domain.stored_message import Place, StoredMessage
-from mailroom.domain.suppression import Suppression, normal_address, unicode_address
+from mailroom.domain.suppression import (
+    Suppression,
+    normal_address,
+    organisation_scope,
+    unicode_address,
+)
 from mailroom.ports import Ledger
 from mailroom.ports.erasure import Erasure
 from mailroom.ports.files import Files
 from mailroom.ports.registry import Registry
 from mailroom.ports.search import By, Search, Span, Where
 from mailroom.ports.suppressions import Suppressions
-from mailroom.usecases.holdings import scopes_within, servers_of
+from mailroom.usecases.holdings import scopes_of_server, servers_of
 
 EXPORT = "export_recipient"
 ERASE = "erase_recipient"
@@ -80,7 +85,7 @@ def summary(organisation: str, address: str, now: float, ports: RecipientPorts) 
     found = [_summed(server, address, now, ports) for server in servers[:MAX_SUMMED]]
     return Summary(
         normal,
-        list(_suppressions(organisation, normal, ports)),
+        list(_suppressions(_all_scopes(organisation, servers[:MAX_SUMMED], ports), normal, ports)),
         [each for each in found if each.messages],
         is_complete=len(servers) <= MAX_SUMMED,
     )
@@ -91,20 +96,21 @@ def export_step(job: Job, now: float, ports: RecipientPorts) -> StepResult:
 
     Parameters: `organisation`, `address`. Result: `parts`, `messages`, `suppressions`.
     """
-    organisation, address = job.parameters["organisation"], job.parameters["address"]
+    address = job.parameters["address"]
     looked = _look(job, ports)
     for _ in range(_LOOKS - 1):
         if looked.finished:
             break
         more = _look(replace(job, checkpoint=looked.checkpoint), ports)
-        looked = replace(more, messages=[*looked.messages, *more.messages])
-    lines = [_message_line(each, ports) for each in looked.messages]
+        looked = replace(
+            more,
+            messages=[*looked.messages, *more.messages],
+            left=[*looked.left, *more.left],
+        )
+    known = list(_suppressions(_scopes(job, looked, ports), address, ports))
+    lines = [_line("suppression", asdict(each)) for each in known]
+    lines += [_message_line(each, ports) for each in looked.messages]
     number = job.checkpoint.get("part", 0)
-    result: dict[str, Any] = {}
-    if not job.checkpoint:
-        known = list(_suppressions(organisation, address, ports))
-        result["suppressions"] = len(known)
-        lines = [_line("suppression", asdict(each)) for each in known] + lines
     if lines or looked.finished:
         number += 1
         key = result_key(job.owner, job.id, part_name(number))
@@ -114,23 +120,26 @@ def export_step(job: Job, now: float, ports: RecipientPorts) -> StepResult:
         done=len(looked.messages),
         finished=looked.finished,
         total=job.progress.done + len(looked.messages) if looked.finished else None,
-        result={**result, "parts": number, "messages": job.progress.done + len(looked.messages)},
+        result={
+            "parts": number,
+            "messages": job.progress.done + len(looked.messages),
+            "suppressions": job.result.get("suppressions", 0) + len(known),
+        },
     )
 
 
 def erase_step(job: Job, now: float, ports: RecipientPorts) -> StepResult:
-    """Erase an address from the next messages, and at the end from suppressions.
+    """Erase an address from the next messages, and after a server's last from its suppressions.
 
     Parameters: `organisation`, `address`. Result: `erased`, `kept` (how many messages keep
     something) and `kept_messages`, up to MAX_NAMED of them with the reason and until when.
     """
-    organisation, address = job.parameters["organisation"], job.parameters["address"]
+    address = job.parameters["address"]
     mark = erasure.mark_of(ports.hashed(address))
     looked = _look(job, ports)
     kept = [each for message in looked.messages for each in _erase(message, mark, now, ports)]
-    if looked.finished:
-        for scope in scopes_within(ports.registry, organisation):
-            ports.suppressions.erase(scope, address)
+    for scope in _scopes(job, looked, ports):
+        ports.suppressions.erase(scope, address)
     named = [*job.result.get("kept_messages", ()), *kept][:MAX_NAMED]
     whole = sum(each["reason"] == _ON_ITS_WAY for each in kept)
     return StepResult(
@@ -156,9 +165,12 @@ _OTHERS = "body_has_other_recipients"
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
+    """Messages, where to go on, and the servers of which these were the last."""
+
     messages: Sequence[StoredMessage]
     checkpoint: Mapping[str, Any]
     finished: bool = False
+    left: Sequence[ServerId] = ()
 
 
 def _look(job: Job, ports: RecipientPorts) -> _Looked:
@@ -188,7 +200,22 @@ def _look(job: Job, ports: RecipientPorts) -> _Looked:
         return _Looked(mine, {"server": left[0], "spelling": spelling, "place": place})
     if spelling + 1 < len(spellings):
         return _Looked(mine, {"server": left[0], "spelling": spelling + 1})
-    return _Looked(mine, {"server": f"{left[0]}~"}, finished=len(left) == 1)
+    return _Looked(mine, {"server": f"{left[0]}~"}, finished=len(left) == 1, left=left[:1])
+
+
+def _scopes(job: Job, looked: _Looked, ports: RecipientPorts) -> Sequence[str]:
+    """Return the scopes that are to be looked at after a look: the organisation's comes first."""
+    found = [] if job.checkpoint else [organisation_scope(job.parameters["organisation"])]
+    for server in looked.left:
+        found += scopes_of_server(ports.registry, server)
+    return found
+
+
+def _all_scopes(
+    organisation: str, servers: Sequence[ServerId], ports: RecipientPorts
+) -> Sequence[str]:
+    own = (scope for server in servers for scope in scopes_of_server(ports.registry, server))
+    return [organisation_scope(organisation), *own]
 
 
 def _erase(
@@ -245,8 +272,10 @@ def _summed(server: ServerId, address: str, now: float, ports: RecipientPorts) -
     return ServerSummary(server, len(messages), has_more=more, last_at=last)
 
 
-def _suppressions(organisation: str, address: str, ports: RecipientPorts) -> Iterator[Suppression]:
-    for scope in scopes_within(ports.registry, organisation):
+def _suppressions(
+    scopes: Sequence[str], address: str, ports: RecipientPorts
+) -> Iterator[Suppression]:
+    for scope in scopes:
         found = ports.suppressions.get(scope, address)
         if found is not None:
             yield found

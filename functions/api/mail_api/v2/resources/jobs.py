@@ -27,6 +27,7 @@ from mailroom.usecases.jobs import (
     start,
 )
 from mailroom.usecases.organisation_removal import start_removal
+from mailroom.usecases.registrar import missing
 
 LINK_SECONDS = 3_600
 # Files hold what the scope beside them is for.
@@ -109,10 +110,10 @@ def purge_organisation(call: Call) -> Answer:
 
 
 def _visible(call: Call, scope: Scope) -> Job:
-    """Return the job a path names. Raises JobNotFoundError for another's as for none."""
+    """Return the job a path names. Raises NotFoundError for another's as for none."""
     job = job_ports(call).store.read(call.path["job"])
     if job is None:
-        raise JobNotFoundError("there is nothing with that id")
+        raise missing(call.path["job"], call.desk.registrar.environment)
     call.desk.authorise(call.principal, scope, _target(call, job))
     return job
 
