@@ -71,10 +71,12 @@ class DynamoDirectory:
         owner = f"organisation#{stored['organisation']}"
         organisation = self._cached((owner,), lambda: self._get(owner, "-")) or {}
         brake = self._cached((f"brake#{id_}",), lambda: self._get(f"server#{id_}", "brake")) or {}
-        # A suspended organisation suspends its servers, as in Postal.
-        server = load_server(
-            id_, {**stored, "suspended": stored["suspended"] or organisation.get("suspended")}
-        )
+        # A suspended organisation suspends its servers, as in Postal, and its days are theirs.
+        above = {
+            "suspended": stored["suspended"] or organisation.get("suspended"),
+            "time_zone": organisation.get("time_zone") or stored.get("time_zone", ""),
+        }
+        server = load_server(id_, {**stored, **above})
         return replace(server, braked=brake.get("reason"))
 
     def address_credential(self, address: str) -> Credential | None:

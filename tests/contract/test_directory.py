@@ -1,5 +1,6 @@
 """Who may send what: fake and adapter keep the same promises."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,17 @@ from mailroom.adapters.directory_rows import DirectoryRows
 from mailroom.adapters.dynamo_directory import FRESH_SECONDS, DynamoDirectory
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow, bound
-from mailroom.domain.message import Credential, Domain, Server, ServerId, Tracking, Webhook
+from mailroom.domain.message import (
+    Credential,
+    Domain,
+    OnSuppressed,
+    Server,
+    ServerId,
+    Tracking,
+    Webhook,
+)
+from mailroom.domain.send_limit import LimitAction, Limits
+from mailroom.domain.tenancy.spelling import credential_pk
 from mailroom.fakes.memory import FixedClock, MemoryDirectory, MemoryKey
 
 SERVER = Server(ServerId("abcdefghij"), "org1", "Demo", "demo", "abc123")
@@ -17,6 +28,12 @@ TRACKED = replace(
     id=ServerId("bbbbbbbbbb"),
     tracking=Tracking("https://t.test", clicks=False),
     suspended="abuse",
+    limits=Limits(10, None, 1000, LimitAction.DELAY),
+    time_zone="Europe/Berlin",
+    retention_raw_days=7,
+    retention_days=400,
+    postmaster_address="post@x.test",
+    suppressed=OnSuppressed.HOLD,
 )
 
 
@@ -147,3 +164,40 @@ def test_the_platforms_newest_key_is_current_and_the_others_still_known(desk):
 def test_a_platform_without_a_key_says_so(desk):
     with pytest.raises(LookupError, match="token"):
         desk.port.current_key("token")
+
+
+def test_a_credential_keeps_its_bounds(desk):
+    bound_to = replace(
+        Credential("c7", SERVER.id, "api", "bound"),
+        scopes=frozenset({"messages:send", "domains:read"}),
+        networks=("192.0.2.0/24",),
+        expires_at=1_760_000_000.5,
+        stream="broadcast",
+        hold=True,
+    )
+    desk.put_credential(bound_to, "s7")
+    assert desk.port.credential("s7", "api") == bound_to
+
+
+@pytest.mark.emulator
+def test_rows_of_the_release_before_may_do_what_they_did(cloud):
+    rows = bound(DirectoryRow, cloud.settings.resource("table", "directory"))
+    row = rows(credential_pk("old"), "-")
+    row.json = json.dumps({"id": "c1", "server": SERVER.id, "kind": "api", "name": "old"})
+    row.save()
+    found = Dynamo(cloud).port.credential("old", "api")
+    assert {"messages:send", "messages:read", "messages:write"} <= found.scopes
+    assert (found.networks, found.expires_at, found.stream) == ((), None, "")
+
+
+@pytest.mark.emulator
+def test_the_organisations_days_are_those_of_its_servers(cloud):
+    dynamo = Dynamo(cloud)
+    dynamo.put_server(replace(SERVER, time_zone="Europe/Berlin"))
+    assert dynamo.port.server(SERVER.id).time_zone == "Europe/Berlin"
+    rows = bound(DirectoryRow, cloud.settings.resource("table", "directory"))
+    row = rows("organisation#org1", "-")
+    row.json = json.dumps({"suspended": None, "time_zone": "Asia/Tokyo"})
+    row.save()
+    dynamo.age()
+    assert dynamo.port.server(SERVER.id).time_zone == "Asia/Tokyo"

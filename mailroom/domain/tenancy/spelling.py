@@ -103,7 +103,7 @@ def load_server(id_: ServerId, stored: dict[str, Any]) -> Server:
         time_zone=stored.get("time_zone", ""),
         retention_raw_days=stored.get("retention_raw_days", RAW_DAYS),
         retention_days=stored.get("retention_days", METADATA_DAYS),
-        postmaster_address=stored.get("postmaster_address", ""),
+        postmaster_address=stored.get("postmaster_address") or "",
         suppressed=OnSuppressed(stored.get("suppressed", "suppress")),
         complaint_limit=_share(stored, "complaints"),
         bounce_limit=_share(stored, "hard_bounces"),
