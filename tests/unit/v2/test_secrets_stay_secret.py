@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from mailroom.domain.tenancy.access import Scope
 from mailroom.fakes.requests import MemoryAnswers
 from tests.support.management import Management
 from tests.support.people import mailed_token, member
+
+KMS_LIMIT = 4_096  # octets
 
 
 @pytest.fixture
@@ -69,13 +72,24 @@ def test_a_secret_is_in_no_row_log_or_remembered_answer(
     answers = platform.desk.answers
     assert isinstance(answers, MemoryAnswers)
     bodies = [dict(record.body) for record in platform.registry._records.values()]
-    rows = [(record.place, body) for record, body in zip(
-        platform.registry._records.values(), bodies, strict=True)]  # fmt: skip
-    texts = [written.out, written.err, caplog.text, repr(rows), repr(answers._kept)]
+    texts = [written.out, written.err, caplog.text, repr(bodies), repr(answers._kept)]
     for secret in secrets:
         for text in texts:
             assert secret not in text
     assert "request" in written.err  # something was logged at all
+
+
+def test_the_longest_answer_with_a_secret_is_one_that_kms_encrypts(platform: Management) -> None:
+    server = platform.server(platform.organisation())
+    networks = [f"2001:db8:ffff:ffff:ffff:ffff:ffff:ff{n:02x}" for n in range(32)]
+    body = {"name": "\U0001f4ec" * 100, "networks": networks}
+    key = platform.ask("POST", "/keys", {**body, "scopes": [*Scope, "*"]})
+    body |= {"type": "SMTP", "secret": "x" * 128, "stream": "s" * 32, "external_id": "x" * 128}
+    platform.made(f"/servers/{server}/streams", {"name": "s" * 32, "class": "broadcast"})
+    credential = platform.ask("POST", f"/servers/{server}/credentials", body)
+    for told in (key, credential):
+        assert told.status == 201
+        assert len(told.text.encode()) < KMS_LIMIT - 1_000  # room for fields yet to come
 
 
 def test_hashes_are_in_no_answer_and_no_audit_entry(platform: Management) -> None:
