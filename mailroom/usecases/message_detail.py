@@ -73,10 +73,11 @@ def message_detail(
     return MessageDetail(submission, delivery, events)
 
 
-def message_raw(submission: Submission, bodies: Bodies) -> bytes:
-    """Return a message as it was accepted. Raises MessageBodyGoneError."""
+def message_raw(submission: Submission, bodies: Bodies, now: float | None = None) -> bytes:
+    """Return a message as it was accepted. Raises MessageBodyGoneError, after its retention too
+    if `now` (Unix seconds) is given."""
     try:
-        return raw_message(submission, bodies)
+        return raw_message(submission, bodies, now)
     except BodyGoneError as error:
         raise MessageBodyGoneError("the content of the message is not stored any more") from error
 

@@ -1,6 +1,7 @@
 """One message, and what is made of its body."""
 
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,10 @@ def test_a_body_is_read_wherever_it_lies(ports):
     assert message_raw(inline, ports.bodies) == message_raw(stored, ports.bodies) == RAW
     with pytest.raises(MessageBodyGoneError):
         message_raw(made_submission(5, NOW, body=BodyRef(key="gone")), ports.bodies)
+    short = replace(inline, raw_until=NOW)
+    assert message_raw(short, ports.bodies, NOW - 1) == RAW
+    with pytest.raises(MessageBodyGoneError):
+        message_raw(short, ports.bodies, NOW)
 
 
 def test_headers_keep_their_order_and_repeat():

@@ -236,6 +236,16 @@ def test_a_body_past_its_retention_is_null_and_the_rest_is_there(api: MemoryApi)
     assert whole["details"]["subject"] == "Grüße"
 
 
+def test_a_body_that_is_still_there_after_its_retention_is_shown_to_nobody(api: MemoryApi) -> None:
+    key = sent(api)
+    [submission] = api.ledger.submissions.values()
+    assert submission.raw_until is not None
+    api.clock.at = submission.raw_until - 1
+    assert shown(api, key, ["raw_message"])["raw_message"]
+    api.clock.at = submission.raw_until
+    assert shown(api, key, ["raw_message"])["raw_message"] is None
+
+
 @pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied"])
 def test_what_s3_calls_a_missing_body_is_a_missing_body(code: str) -> None:
     class Store:

@@ -38,7 +38,8 @@ class _Message:
     def raw(self) -> bytes | None:
         """The message as accepted; None when its retention is over."""
         try:
-            return raw_message(self.submission, self.api.ports.bodies)
+            ports = self.api.ports
+            return raw_message(self.submission, ports.bodies, ports.clock.now())
         except BodyGoneError:
             return None
 

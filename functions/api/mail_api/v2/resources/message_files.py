@@ -64,7 +64,8 @@ def _raw(call: Call, *, whole: bool = False) -> bytes:
     if whole:  # before it is fetched
         _require_fit(call, _in_base64(submission.size))
     with refusals():
-        return message_raw(submission, call.desk.api().ports.bodies)
+        ports = call.desk.api().ports
+        return message_raw(submission, ports.bodies, ports.clock.now())
 
 
 def _in_base64(octets: int) -> int:
