@@ -30,42 +30,45 @@ def _group() -> None:
     """Bring over what another platform has."""
 
 
+Places = Annotated[
+    list[str],
+    typer.Argument(help="mysql://user:password@host/postal, or files of mysqldump (.gz too)"),
+]
+Name = Annotated[str, typer.Option(help="A name for this installation; the same on every run.")]
+MessagePrefix = Annotated[
+    str, typer.Option(help="message_db.database_name_prefix of its configuration.")
+]
+DkimIdentifier = Annotated[str, typer.Option(help="dns.dkim_identifier of its configuration.")]
+VerifyPrefix = Annotated[str, typer.Option(help="dns.domain_verify_prefix of its configuration.")]
+ReturnPath = Annotated[
+    str, typer.Option(help="dns.custom_return_path_prefix of its configuration.")
+]
+LinksUntil = Annotated[
+    str, typer.Option(help="Until when imported links lead on: 2027-12-31. Default: a year.")
+]
+Report = Annotated[str, typer.Option(help="Write a line of JSON for each object to this file.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Links = Annotated[
+    bool, typer.Option("--links", help="Tracking links too, to the directory table itself.")
+]
+Suppressions = Annotated[bool, typer.Option(help="Suppressions too.")]
+
+
 @app.command("postal")
 def postal(
     ctx: typer.Context,
-    source: Annotated[
-        list[str],
-        typer.Argument(help="mysql://user:password@host/postal, or files of mysqldump (.gz too)"),
-    ],
-    installation: Annotated[
-        str, typer.Option(help="A name for this installation; the same on every run.")
-    ] = "main",
-    message_prefix: Annotated[
-        str, typer.Option(help="message_db.database_name_prefix of its configuration.")
-    ] = "postal",
-    dkim_identifier: Annotated[
-        str, typer.Option(help="dns.dkim_identifier of its configuration.")
-    ] = "postal",
-    verify_prefix: Annotated[
-        str, typer.Option(help="dns.domain_verify_prefix of its configuration.")
-    ] = "postal-verification",
-    return_path_prefix: Annotated[
-        str, typer.Option(help="dns.custom_return_path_prefix of its configuration.")
-    ] = "psrp",
-    links_until: Annotated[
-        str, typer.Option(help="Until when imported links lead on: 2027-12-31. Default: a year.")
-    ] = "",
-    report: Annotated[
-        str, typer.Option(help="Write one line of JSON for each object to this file.")
-    ] = "",
+    source: Places,
+    installation: Name = "main",
+    message_prefix: MessagePrefix = "postal",
+    dkim_identifier: DkimIdentifier = "postal",
+    verify_prefix: VerifyPrefix = "postal-verification",
+    return_path_prefix: ReturnPath = "psrp",
+    links_until: LinksUntil = "",
+    report: Report = "",
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
-    ] = False,
-    links: Annotated[
-        bool, typer.Option("--links", help="Tracking links too, to the directory table itself.")
-    ] = False,
-    suppressions: Annotated[bool, typer.Option(help="Suppressions too.")] = True,
+    dry_run: DryRun = False,
+    links: Links = False,
+    suppressions: Suppressions = True,
 ) -> None:
     """Import organisations, servers, domains with their DKIM keys, credentials, routes,
     endpoints, webhooks, IP pools, suppressions and, if wanted, tracking links from Postal.
@@ -74,6 +77,7 @@ def postal(
     the platform. Ends with 4 if anything was not imported.
     """
     session = session_of(ctx)
+    until = _until(links_until, session.now())
     rows = open_source(source, message_prefix)
     found = read_installation(rows, dkim_identifier=dkim_identifier)
     naming = Naming(installation, verify_prefix, return_path_prefix)
@@ -82,19 +86,14 @@ def postal(
     outcomes = list(importer.fulfil(plan(found, naming)))
     tallies: dict[str, Tally] = {}
     if suppressions:
+        listed, now = read_suppressions(rows), session.now()
         tallies["suppressions"] = import_suppressions(
-            read_suppressions(rows),
-            found,
-            naming,
-            importer,
-            now=session.now(),
-            wait=session.wait,
+            listed, found, naming, importer, now=now, wait=session.wait
         )
     if links:
-        until = _until(links_until, session.now())
         tallies["links"] = _links(rows, found, session, until, dry=dry_run)
     _report(session, outcomes, found.complaints, tallies, report)
-    if not all(each.is_well for each in outcomes) or found.complaints:
+    if found.complaints or not all(each.is_well for each in outcomes):
         raise UnfinishedError("not everything could be imported: see the report")
 
 
