@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -55,7 +56,7 @@ class Printer:
         for name in names:
             table.add_column(name, overflow="fold")
         for row in rows:
-            table.add_row(*(styled(row.get(name)) for name in names))
+            table.add_row(*(styled(timed(name, row.get(name))) for name in names))
         self.out.print(table)
 
     def json(self, value: Any) -> None:
@@ -110,6 +111,16 @@ def shown(value: Any) -> str:
     return clean(str(value))
 
 
+def timed(name: str, value: Any) -> Any:
+    """Return a time of the API (Unix seconds in a field named `..._at`) as people read it: UTC."""
+    if not name.endswith(("_at", "since", "until")) or not isinstance(value, float | int):
+        return value
+    try:
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return value
+
+
 def styled(value: Any) -> Text:
     """Return a value for a table; words that are states have the colour of what they mean."""
     text = shown(value)
@@ -121,7 +132,7 @@ def _object(value: Mapping[str, Any]) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, each in value.items():
-        table.add_row(Text(clean(name)), styled(each))
+        table.add_row(Text(clean(name)), styled(timed(name, each)))
     return table
 
 

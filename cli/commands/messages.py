@@ -7,7 +7,7 @@ from urllib.parse import quote
 import typer
 
 from cli.client import items_of, next_cursor
-from cli.output import Printer, shown
+from cli.output import Printer, shown, timed
 from cli.session import Session, required, session_of
 
 _REMEMBERED = 5_000  # ids that were shown
@@ -70,5 +70,5 @@ def _show(items: "Iterator[Any]", printer: Printer) -> None:
         if printer.as_json:
             printer.json_line(item)
         else:
-            printer.line("  ".join(shown(item.get(name)) for name in _COLUMNS))
+            printer.line("  ".join(shown(timed(name, item.get(name))) for name in _COLUMNS))
     printer.out.file.flush()

@@ -160,6 +160,14 @@ def test_what_a_stranger_wrote_cannot_steer_the_terminal(tool: Tool) -> None:
     assert "[red]x" in tool.out
 
 
+def test_times_are_for_people_in_tables_and_as_they_are_in_json(tool: Tool) -> None:
+    row = {"id": "s", "created_at": 1760000000.5, "until": 1e300, "size": 7}
+    tool.platform.answers = [row, row]
+    tool.run("servers", "read", "s")
+    assert "2025-10-09 08:53:20" in tool.out
+    assert tool.json("servers", "read", "s") == row
+
+
 def test_octets_are_given_as_they_are(tool: Tool) -> None:
     raw = httpx.Response(
         200, content=b"From: a\r\n\r\nb", headers={"content-type": "message/rfc822"}

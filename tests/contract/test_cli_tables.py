@@ -3,7 +3,13 @@
 import json
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_public_key,
+)
 
 from mailroom.adapters.dynamo_directory import DynamoDirectory
 from mailroom.adapters.dynamo_legacy_links import DynamoLegacyLinks
@@ -42,6 +48,20 @@ def test_a_platform_begins_once(tool, cloud):
     assert "--again" in tool.err
     again = tool.json("bootstrap", "--again")
     assert again["platform_keys_made"] == []
+
+
+def test_webhooks_go_on_being_signed_with_postals_key(tool, cloud, tmp_path):
+    key = generate_private_key(65_537, 2048)
+    file = tmp_path / "signing.key"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL,
+                                       NoEncryption()))  # fmt: skip
+    made = tool.json("bootstrap", "--email", "root@example.com", "--signing-key", str(file))
+    assert "webhook" not in made["platform_keys_made"]
+    directory = DynamoDirectory(rows(cloud), SystemClock(), keyring(cloud))
+    kept = load_pem_public_key(directory.current_key("webhook").public.encode())
+    assert kept.public_numbers() == key.public_key().public_numbers()
+    file.write_text("nonsense")
+    assert tool.run("bootstrap", "--again", "--signing-key", str(file)) == 2
 
 
 def test_a_migration_says_what_it_did_and_does_it_once(tool, cloud):
