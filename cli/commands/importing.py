@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.document import describe
+from cli.document import fetch
 from cli.errors import UnfinishedError, UsageError
 from cli.openapi import read_operations
 from cli.postal.bulk import Tally, import_links
@@ -81,7 +81,7 @@ def postal(
     rows = open_source(source, message_prefix)
     found = read_installation(rows, dkim_identifier=dkim_identifier)
     naming = Naming(installation, verify_prefix, return_path_prefix)
-    document = describe(session.client, session.profile.url, session.store, session.now())
+    document = fetch(session.client, session.profile.url, session.store)
     importer = Importer(session.client, read_operations(document), dry=dry_run)
     outcomes = list(importer.fulfil(plan(found, naming)))
     tallies: dict[str, Tally] = {}

@@ -28,7 +28,7 @@ def test_the_script_is_written_in_the_syntax_of_the_first_python_3() -> None:
 
 def test_without_a_command_it_lists_them() -> None:
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=True)
-    for command in ("up", "down", "status", "logs", "test", "lint", "bench", "package"):
+    for command in ("up", "down", "status", "logs", "test", "lint", "mailroom", "bench", "package"):
         assert f"\n  {command} " in done.stdout
 
 
