@@ -25,7 +25,7 @@ from mailroom.errors import NumberTakenError
 from mailroom.fakes.memory import MemoryLedger
 
 SERVER, OTHER = ServerId("abcdefghij"), ServerId("bbbbbbbbbb")
-NOW = 1_760_000_000.123
+NOW = 4_000_000_000.123  # of a time to come: an emulator deletes rows whose `ttl` is over
 FAKE_AND_ADAPTER = [
     "memory",
     pytest.param("dynamo", marks=pytest.mark.emulator),

@@ -17,7 +17,7 @@ from mailroom.domain.message import (
 from mailroom.fakes.memory import MemoryLedger
 
 SERVER = ServerId("abcdefghij")
-NOW = 1_760_000_000.5
+NOW = 4_000_000_000.5  # of a time to come: an emulator deletes rows whose `ttl` is over
 EACH = 50  # recipients of a submission
 REGULAR = "regular@x.test"  # gets every submission
 
