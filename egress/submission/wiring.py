@@ -33,8 +33,8 @@ from mailroom.adapters.dynamo_directory import DynamoDirectory
 from mailroom.adapters.dynamo_last_use import DynamoLastUse
 from mailroom.adapters.dynamo_ledger import DynamoDueWork
 from mailroom.adapters.dynamo_requests import RequestRow
-from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
 from mailroom.adapters.gathered_ledger import GatheredLane, GatheredLedger
+from mailroom.adapters.gathered_suppressions import GatheredSuppressions
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.names import SHARDS, body_key
 from mailroom.adapters.s3_bodies import S3Bodies
@@ -111,9 +111,10 @@ def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
     )
     watches = bound(WatchRow, settings.resource("table", "due"))
     tables = mail_tables(settings)
-    ledger = GatheredLedger(tables, watches, client("dynamodb"))
-    suppressions = DynamoSuppressions(
-        settings, SystemClock(), lambda: directory.current_key("recipients").secret
+    dynamodb = client("dynamodb")
+    ledger = GatheredLedger(tables, watches, dynamodb)
+    suppressions = GatheredSuppressions(
+        settings, SystemClock(), lambda: directory.current_key("recipients").secret, dynamodb
     )
     bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
     lane = GatheredLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)

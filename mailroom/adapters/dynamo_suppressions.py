@@ -33,6 +33,8 @@ _STATEMENTS = 25  # DynamoDB's own limit
 _THREADS = 4
 _CURSOR = re.compile(r"[0-9a-f]{64}\Z")
 
+Place = tuple[str, str]  # a scope and the hash of an address
+
 
 class SuppressionRow(Row):
     """`<scope>` / `<hash>`. `addr` is missing once the person was erased."""
@@ -66,7 +68,7 @@ class DynamoSuppressions:
         wanted = sorted({hashed for hashed in hashes.values() if hashed})
         scopes = scopes_of(organisation, server, stream)
         keys = [(scope, hashed) for hashed in wanted for scope in scopes]
-        found = {(row.pk, row.sk): row for row in self._rows.batch_get(keys)}
+        found = self._read_many(keys)
         answer = {}
         for address, hashed in hashes.items():
             rows = [found[scope, hashed] for scope in scopes if (scope, hashed) in found]
@@ -159,6 +161,10 @@ class DynamoSuppressions:
             for row in rows:
                 batch.delete(row)
         return len(rows)
+
+    def _read_many(self, keys: Sequence[Place]) -> Mapping[Place, SuppressionRow]:
+        """Return those of the rows that there are, by scope and hash."""
+        return {(row.pk, row.sk): row for row in self._rows.batch_get(keys)}
 
     def _hash(self, address: str) -> str:
         try:

@@ -1,10 +1,15 @@
 """Suppressions: fake and adapter keep the same promises."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from mailroom.adapters.dynamo_suppressions import DynamoSuppressions
+from mailroom.adapters.gathered_suppressions import (
+    GatheredSuppressions,
+    SuppressionsUnreadableError,
+)
 from mailroom.domain.address import MalformedAddressError
 from mailroom.domain.message import ServerId
 from mailroom.domain.suppression import (
@@ -27,12 +32,18 @@ def clock():
     return FixedClock(NOW)
 
 
-@pytest.fixture(params=["memory", pytest.param("dynamo", marks=pytest.mark.emulator)])
+ADAPTERS = {"dynamo": DynamoSuppressions, "gathered": GatheredSuppressions}
+
+
+@pytest.fixture(
+    params=["memory", *(pytest.param(each, marks=pytest.mark.emulator) for each in ADAPTERS)]
+)
 def suppressions(request, clock):
     if request.param == "memory":
         return MemorySuppressions(clock)
     cloud = request.getfixturevalue("cloud")
-    return DynamoSuppressions(cloud.settings, clock, lambda: b"secret", cloud.client("dynamodb"))
+    made = ADAPTERS[request.param]
+    return made(cloud.settings, clock, lambda: b"secret", cloud.client("dynamodb"))
 
 
 def one(address="ann@x.test", reason=Reason.MANUAL, **changes):
@@ -173,3 +184,48 @@ def test_what_is_no_address_is_refused(suppressions):
     ):
         with pytest.raises(MalformedAddressError):
             call()
+
+
+@pytest.mark.emulator
+def test_threads_share_their_reads_and_each_hears_of_its_own(cloud, clock):
+    dynamodb, calls = cloud.client("dynamodb"), []
+
+    class Counting:
+        def batch_get_item(self, **call):
+            calls.append(len(call["RequestItems"][table]["Keys"]))
+            return dynamodb.batch_get_item(**call)
+
+    table = cloud.settings.resource("table", "suppressions")
+    known = GatheredSuppressions(cloud.settings, clock, lambda: b"secret", Counting())
+    known.add(SRV, one("r7@x.test"))
+
+    def look(number):
+        address = f"r{number % 20}@x.test"
+        return bool(known.among("o", SERVER, "news", [address]))
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(look, range(80)))
+    assert [number for number, each in enumerate(found) if each] == [7, 27, 47, 67]
+    assert len(calls) < 80
+    assert max(calls) <= 100
+    assert known.among("o", SERVER, "news", []) == {}
+
+
+@pytest.mark.emulator
+def test_a_table_that_leaves_keys_out_is_asked_again_and_not_for_ever(cloud, clock):
+    class Busy:
+        def __init__(self, until):
+            self.left = until
+
+        def batch_get_item(self, **call):
+            self.left -= 1
+            unread = call["RequestItems"] if self.left > 0 else {}
+            return {"Responses": {}, "UnprocessedKeys": unread}
+
+    def look(until):
+        busy = GatheredSuppressions(cloud.settings, clock, lambda: b"secret", Busy(until))
+        return busy.among("o", SERVER, "news", ["ann@x.test"])
+
+    assert look(3) == {}
+    with pytest.raises(SuppressionsUnreadableError):
+        look(99)
