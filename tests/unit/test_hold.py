@@ -26,8 +26,13 @@ from mailroom.domain.message import (
     ServerId,
     Submission,
 )
-from mailroom.domain.postal_words import status_word, webhook_event
-from mailroom.domain.settlement import Settlement
+from mailroom.domain.postal_words import (
+    delivery_entry,
+    message_status,
+    status_word,
+    webhook_event,
+)
+from mailroom.domain.settlement import Settlement, suppress
 
 NOW = 1_760_000_000.0
 SERVER = Server(ServerId("abcdefghij"), "org", "Demo", "demo", "abc123")
@@ -130,6 +135,19 @@ def test_postal_is_told_of_holds_in_its_words() -> None:
         "MessageHeld",
     )
     assert status_word(EventType.CANCELLED, final=True) == "HoldCancelled"
+
+
+def test_postal_is_told_of_suppressed_mail_as_of_mail_that_failed() -> None:
+    settlement = suppress(CLAIMED, "complaint", now=NOW)
+    assert may_move(CLAIMED.state, settlement.after.state)
+    assert told(settlement) == (
+        EventType.SUPPRESSED, "Not sent: the recipient is suppressed (complaint)", 2, True,
+    )  # fmt: skip
+    assert delivery_entry(settlement.event)["status"] == "HardFail"
+    assert webhook_event(EventType.SUPPRESSED, final=True) == "MessageDeliveryFailed"
+    assert message_status(State.SUPPRESSED, {EventType.SUPPRESSED}) == "HardFail"
+    for quiet in (EventType.RETRIED, EventType.SCHEDULED):
+        assert webhook_event(quiet, final=False) is None
 
 
 def told(settlement: Settlement) -> tuple[EventType, str, int, bool]:

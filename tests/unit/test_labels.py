@@ -1,6 +1,8 @@
 """Streams, tags, metadata and tracking: what a header says and what is too much."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mailroom.domain.headers import fields
 from mailroom.domain.labels import (
@@ -107,3 +109,19 @@ def test_streams_have_plain_names() -> None:
         *[True] * 3,
         *[False] * 5,
     ]
+
+
+NAMES = ("X-Mailroom-Stream", "X-Mailroom-Tag", "X-Mailroom-Track", "X-Postal-Tag",
+         "X-Mailroom-Metadata-A", "X-Mailroom-Metadata-")  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.binary(max_size=80)), max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_any_header_is_read_or_refused(lines: list[tuple[str, bytes]]) -> None:
+    block = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in lines)
+    try:
+        labels = read_labels(list(fields(block)))
+    except UnfitLabelError:
+        return
+    assert checked(labels) == labels
+    assert len(labels.tags) == len(set(labels.tags))
