@@ -88,7 +88,7 @@ def checked(labels: Labels) -> Labels:
     if len(labels.tags) > MAX_TAGS:
         raise UnfitLabelError(f"there are more than {MAX_TAGS} tags")
     if any(not _is_text(tag, MAX_TAG) for tag in labels.tags):
-        raise UnfitLabelError(f"a tag has 1 to {MAX_TAG} characters, no control characters among them")
+        raise UnfitLabelError(f"a tag has 1 to {MAX_TAG} characters, none of control")
     if len(labels.metadata) > MAX_METADATA:
         raise UnfitLabelError(f"there are more than {MAX_METADATA} metadata")
     if any(not _is_text(name, MAX_METADATA_NAME) for name in labels.metadata):
