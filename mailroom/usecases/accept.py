@@ -276,7 +276,8 @@ def _settled(
     found = suppressed.get(delivery.recipient)
     if found is None or ports.work is None:
         return delivery
-    settlement = suppress(delivery, found.reason, now=now)
+    # A history is in the order of its milliseconds, and this comes after the acceptance.
+    settlement = suppress(delivery, found.reason, now=now + 0.001)
     try:
         done = ports.work.settle(delivery, settlement.after, settlement.event)
     except Exception:  # noqa: BLE001 - the mail is accepted; an error would have it sent again

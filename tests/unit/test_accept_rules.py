@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mailroom.domain.address import parse_address
-from mailroom.domain.event import EventType
+from mailroom.domain.event import EventType, accepted
 from mailroom.domain.labels import Labels
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import (
@@ -171,6 +171,19 @@ def test_suppressed_recipients_are_accepted_ended_and_not_woken() -> None:
     assert event.attempt is not None
     assert event.attempt.final
     assert "hard_bounce" in event.attempt.details
+
+
+def test_a_history_begins_with_the_acceptance_even_of_what_ended_at_once() -> None:
+    world = World()
+    world.suppress(ANN)
+    found = world.accept()
+    first = found.deliveries[0].key
+    for event in (world.ledger.outbox[first], accepted(first, found.submission.accepted_at)):
+        world.ledger.record(event)
+    assert [event.type for event in world.ledger.history(first)] == [
+        EventType.ACCEPTED,
+        EventType.SUPPRESSED,
+    ]
 
 
 def test_only_the_scopes_of_the_message_count() -> None:
