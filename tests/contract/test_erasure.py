@@ -18,7 +18,7 @@ from mailroom.fakes.erasure import MemoryErasure, MemoryRemoval
 from mailroom.fakes.memory import MemoryLedger
 
 SERVER, OTHER = ServerId("abcdefghij"), ServerId("bbbbbbbbbb")
-NOW = 1_760_000_000.0
+NOW = 4_000_000_000.0  # to come: the emulator deletes rows whose ttl is over
 DAY = 86_400.0
 
 

@@ -23,7 +23,7 @@ from tests.support.host_clients import clients
 
 pytestmark = pytest.mark.emulator
 
-NOW = 1_760_000_000.0
+NOW = 4_000_000_000.0  # to come: the emulator deletes rows whose ttl is over
 SECRET = b"s" * 32
 SERVER = Server(ServerId("abcdefghij"), "org1", "Demo", "demo", "tok123")
 

@@ -283,7 +283,7 @@ def gates(request):
     return DynamoGates(bound(GateRow, "notifications"), FixedClock(NOW))
 
 
-NOW = 1_760_000_000.0
+NOW = 4_000_000_000.0  # to come: the emulator deletes rows whose ttl is over
 GATE = Gate(2, NOW + 60.5, NOW + 90.25, NOW + 1, (Place("a1", NOW + 2.5), Place("b2", NOW + 3)))
 
 
