@@ -12,7 +12,6 @@ from enum import StrEnum
 from mailroom.domain.message import ServerId
 from mailroom.domain.server_fact import ServerFact
 from mailroom.domain.statistic import DAY, Counts
-from mailroom.errors import BrakeError
 
 WINDOW_HOURS = 24  # before the hour under way, which counts too
 MAX_LIFT_DAYS = 90
@@ -152,21 +151,21 @@ def decide(before: Brake, rates: Rates, policy: BrakePolicy, now: float) -> Brak
 def appeal(before: Brake, text: str, now: float) -> Brake:
     """Return the brake with the tenant's word on it, the newest only.
 
-    Raises BrakeError if nothing is warned of or held.
+    Raises ValueError if nothing is warned of or held.
     """
     if before.state is BrakeState.OK:
-        raise BrakeError("the server has no brake to appeal against")
+        raise ValueError("the server has no brake to appeal against")
     return replace(before, appeal=text[:MAX_APPEAL], appealed_at=round(now, 3))
 
 
 def lift(before: Brake, *, days: float, factor: float, reason: str, now: float) -> Brake:
     """Return the brake lifted for `days`, in which the limits are `factor` times as high.
 
-    One that holds nothing may be lifted in advance. Raises BrakeError for more days or a higher
+    One that holds nothing may be lifted in advance. Raises ValueError for more days or a higher
     factor than there may be.
     """
     if not 0 < days <= MAX_LIFT_DAYS or not 1 <= factor <= MAX_LIFT_FACTOR:
-        raise BrakeError(
+        raise ValueError(
             f"a brake is lifted for up to {MAX_LIFT_DAYS} days, "
             f"with limits 1 to {MAX_LIFT_FACTOR:g} times as high"
         )

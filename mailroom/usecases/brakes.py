@@ -21,7 +21,7 @@ from mailroom.domain.brake import (
 )
 from mailroom.domain.message import Mode, Server, ServerId
 from mailroom.domain.statistic import HOUR, Slot, summed
-from mailroom.errors import RevisionError
+from mailroom.errors import BrakeError, RevisionError
 from mailroom.ports import Directory
 from mailroom.ports.brakes import BrakeFlags, Brakes
 from mailroom.ports.server_facts import ServerFacts
@@ -112,7 +112,10 @@ def appeal_brake(server: ServerId, text: str, now: float, ports: BrakePorts) -> 
     Raises BrakeError if there is no brake, RevisionError if it changed meanwhile.
     """
     before, version = ports.brakes.read(server)
-    after = appeal(before, text, now)
+    try:
+        after = appeal(before, text, now)
+    except ValueError as error:
+        raise BrakeError(str(error)) from error
     if not ports.brakes.swap(server, after, version):
         raise RevisionError("the brake has changed meanwhile")
     return Alarm(server, "brake_appeal", before.reason)
@@ -127,7 +130,10 @@ def lift_brake(
     more than there may be, RevisionError if the brake changed meanwhile.
     """
     before, version = ports.brakes.read(server)
-    after = lift(before, days=days, factor=factor, reason=reason, now=now)
+    try:
+        after = lift(before, days=days, factor=factor, reason=reason, now=now)
+    except ValueError as error:
+        raise BrakeError(str(error)) from error
     if not ports.brakes.swap(server, after, version):
         raise RevisionError("the brake has changed meanwhile")
     return _tell(server, after, version + 1, ports)
