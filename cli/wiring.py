@@ -38,6 +38,9 @@ def bootstrap_ports(environment: Mapping[str, str]) -> "BootstrapPorts":
     """Return what makes a platform's first administrator. Raises UsageError."""
     settings = settings_of(environment)
     table, key = resource(settings, "table", "directory"), resource(settings, "key", "secrets")
+    if not environment.get("MAILROOM_ENVIRONMENT"):
+        # The platform refuses ids and keys that bear another deployment's mark.
+        raise UsageError("MAILROOM_ENVIRONMENT is not set: it must be that of the platform")
 
     from mailroom.adapters.clients import client
     from mailroom.adapters.dkim_keys import CryptographyDkimKeys
@@ -85,7 +88,15 @@ def migrations(environment: Mapping[str, str]) -> "tuple[list[Work], Checkpoints
     dynamodb = client("dynamodb")
     walk = DirectoryWalk(dynamodb, directory)
     works: list[Work] = [
-        AdoptRows(AdoptPorts(ports.registrar, walk, ports.keyring, ports.keys)),
+        AdoptRows(
+            AdoptPorts(
+                ports.registrar,
+                walk,
+                ports.keyring,
+                ports.keys,
+                settings.names.verification_prefix,
+            )
+        ),
         DropPrivateSet(dynamodb, directory),
         IndexMail(dynamodb, mail),
     ]

@@ -25,7 +25,13 @@ pytestmark = pytest.mark.emulator
 
 @pytest.fixture
 def tool(cloud, tmp_path):
-    return Tool(tmp_path, **cloud.settings.resources)
+    return Tool(tmp_path, **cloud.settings.resources, MAILROOM_ENVIRONMENT="test")
+
+
+def test_a_platform_without_a_name_is_not_begun(tool):
+    del tool.environment["MAILROOM_ENVIRONMENT"]
+    assert tool.run("bootstrap", "--email", "root@example.com") == 2
+    assert "MAILROOM_ENVIRONMENT" in tool.err
 
 
 def keyring(cloud):
