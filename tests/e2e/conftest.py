@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.api_tenant import ApiTenant, api_tenant_of
 from tests.support.customer import Customer
 from tests.support.stack import Stack
 from tests.support.tenants import Tenants, tenants_of
@@ -15,3 +16,9 @@ def customer(stack: Stack) -> Customer:
 @pytest.fixture
 def tenants(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Tenants:
     return tenants_of(stack, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def api_tenant(customer: Customer) -> ApiTenant:
+    """A tenant made over the management API; each test makes the servers it wants."""
+    return api_tenant_of(customer)

@@ -178,7 +178,7 @@ class EventPage(Page[MessageEvent]):
 
 
 class HeaderField(View):
-    """One header field, decoded."""
+    """One header field: its name in lower case, its text decoded."""
 
     name: str
     value: str
