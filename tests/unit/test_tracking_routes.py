@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -304,15 +305,16 @@ class CountingRows:
         self.blocked = []
         self.private = set()
 
-    def get(self, _pk, sk):
+    def get(self, _pk, _sk):
         self._count()
         row = self._Key()
-        row.servers = self.private if sk == "private" else None
         row.json = json.dumps({"servers": self.blocked, "hosts": []})
         return row
 
-    def query(self, _pk, _condition):
+    def query(self, _pk, prefix):
         self._count()
+        if prefix == "private":
+            return [SimpleNamespace(sk=f"private#{server}") for server in self.private]
         return [self._Key()]
 
     def _count(self):
