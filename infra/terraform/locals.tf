@@ -73,7 +73,7 @@ locals {
     MAILROOM_WEB_HOSTNAME       = var.web_hostname
     MAILROOM_MAX_MESSAGE_MB     = tostring(var.max_message_mb)
     MAILROOM_LARGE_API_URL      = var.large_api_url
-    MAILROOM_ENVIRONMENT        = var.prefix
+    MAILROOM_ENVIRONMENT        = var.environment == "" ? var.prefix : var.environment
     MAILROOM_TRACKING_URL       = var.tracking_url
     MAILROOM_ENDPOINT_NETWORKS  = var.endpoint_networks
 

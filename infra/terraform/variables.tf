@@ -121,6 +121,12 @@ variable "webhook_retry_hours" {
   default     = 24
 }
 
+variable "environment" {
+  description = "Name of the deployment, as ids and keys made here bear its mark; the prefix if empty."
+  type        = string
+  default     = ""
+}
+
 variable "brake_complaint_rate" {
   description = "Complaints of a server's delivered mail, as a share, over which its brake warns and holds; 0 is no limit."
   type        = number

@@ -49,7 +49,7 @@ def _tables(session: Session) -> Inventory:
             "stream": table.get("StreamSpecification"),
             "indexes": [
                 {part: index[part] for part in ("IndexName", "KeySchema", "Projection")}
-                for index in table.get("GlobalSecondaryIndexes", [])
+                for index in _sorted(table.get("GlobalSecondaryIndexes", []), "IndexName")
             ],
             "expiry": expiry.get("AttributeName"),
         }
@@ -185,13 +185,23 @@ def _mappings(session: Session) -> list[Inventory]:
         "BisectBatchOnFunctionError",
         "MaximumRetryAttempts",
         "ScalingConfig",
-        "FilterCriteria",
+        "MaximumBatchingWindowInSeconds",
     )
     found = [
-        {**{part: mapping.get(part) for part in wanted}, "source": _source(mapping)}
+        {
+            **{part: mapping.get(part) for part in wanted},
+            "source": _source(mapping),
+            "filters": _patterns(mapping),
+        }
         for mapping in client.list_event_source_mappings()["EventSourceMappings"]
     ]
     return _sorted(found, "FunctionArn")
+
+
+def _patterns(mapping: Inventory) -> list[str]:
+    """Return the patterns of a mapping; their order says nothing, one of them has to match."""
+    filters = (mapping.get("FilterCriteria") or {}).get("Filters", [])
+    return sorted(each["Pattern"] for each in filters)
 
 
 def _source(mapping: Inventory) -> str:
