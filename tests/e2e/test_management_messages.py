@@ -205,12 +205,7 @@ def test_a_filter_is_counted_and_then_released_by_a_job(api_tenant: ApiTenant) -
     assert server.found("held", tag="july")["ids"] == set(chosen.values())
 
     job = server.owner("POST", bulk, asked)["job"]
-
-    def over() -> dict[str, Any] | None:
-        found: dict[str, Any] = server.owner.get(f"/jobs/{job}")
-        return found if found["state"] not in {"queued", "running"} else None
-
-    done = wait_for(over, what="the job to be done")
+    done = server.ended(job)
     assert (done["state"], done["progress"]["done"], done["progress"]["failed"]) == ("done", 5, 0)
     for to, id_ in chosen.items():
         server.in_state(id_, "sent")

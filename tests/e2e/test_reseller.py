@@ -1,6 +1,7 @@
 """The reseller's script of the docs on a running stack; another tenant sees nothing of it."""
 
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_reseller_sets_a_customer_up_and_sends(customer: Customer) -> None:
     status = customer.status
     ready = json.loads(Path(status["state_dir"], "ready", "dns.json").read_text())
-    name = "reseller-test"
+    name = f"reseller-{secrets.token_hex(4)}"
     done = subprocess.run(
         [
             *(sys.executable, ROOT / "docs" / "examples" / "reseller.py"),
@@ -40,11 +41,11 @@ def test_a_reseller_sets_a_customer_up_and_sends(customer: Customer) -> None:
     mail = wait_for(lambda: customer.mailbox(f"accept+{name}@sim.test"), what="the message")
     assert customer.mail(mail[0]["id"])["dkim"] == "pass"
     hooks = wait_for(
-        lambda: [h for h in customer.webhooks() if h["payload"].get("message", {}).get("tag")
-                 == "welcome"],
+        lambda: [hook for hook in customer.webhooks() if hook["name"] == name],
         what="the webhook",
-    )  # fmt: skip
+    )
     assert hooks[0]["event"] == "MessageSent"
+    assert hooks[0]["payload"]["message"]["tag"] == "welcome"
     told = customer.http(
         f"{status['api_url']}/api/v2/servers/{facts['live']}",
         headers={"Authorization": f"Bearer {status['api_key']}"},

@@ -133,6 +133,15 @@ class ApiServer:
         """Wait for one."""
         wait_for(lambda: (event, status) in self.hooks(id_), what=f"the webhook {event} of {id_}")
 
+    def ended(self, job: str) -> dict[str, Any]:
+        """A job, once it is over."""
+
+        def look() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.owner.get(f"/jobs/{job}")
+            return found if found["state"] not in {"queued", "running"} else None
+
+        return wait_for(look, what=f"{job} to be over")
+
     def arrived(self, to: str) -> dict[str, Any]:
         """The one message in the mailbox of `to`, whole, once it is there."""
         (mail,) = wait_for(lambda: self.customer.mailbox(to), what=f"a message to {to}")
