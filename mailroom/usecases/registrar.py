@@ -67,8 +67,7 @@ class Registrar:
         Raises TooManyError when the parent has as many as it may, AlreadyExistsError when a
         value that must be unique is taken, ConflictError when a change beside it fails.
         """
-        if self.registry.count(parent, prefix_of(kind.name), most=kind.most) >= kind.most:
-            raise TooManyError(f"there are {kind.most} of these already")
+        self._require_room(kind, parent)
         now = self.clock.now()
         made = Resource(
             kind=kind.name,
@@ -202,8 +201,7 @@ class Registrar:
         values has gone to another, TooManyError.
         """
         gone = self.deleted(kind, parent, id_)
-        if self.registry.count(parent, prefix_of(kind.name), most=kind.most) >= kind.most:
-            raise TooManyError(f"there are {kind.most} of these already")
+        self._require_room(kind, parent)
         now = self.clock.now()
         back = replace(gone, deleted_at=None, updated_at=now)
         changes = [
@@ -215,6 +213,12 @@ class Registrar:
         ]
         self._write(changes)
         return replace(back, revision=1)
+
+    def _require_room(self, kind: ResourceKind, parent: str) -> None:
+        if kind.most is None:
+            return
+        if self.registry.count(parent, prefix_of(kind.name), most=kind.most) >= kind.most:
+            raise TooManyError(f"there are {kind.most} of these already")
 
     def note(
         self, action: str, entry: Mapping[str, Any], *, organisation: str, actor: Actor
