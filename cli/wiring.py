@@ -74,9 +74,11 @@ def migrations(environment: Mapping[str, str]) -> "tuple[list[Work], Checkpoints
     """
     settings = settings_of(environment)
     directory, mail = resource(settings, "table", "directory"), resource(settings, "table", "mail")
+    counters = resource(settings, "table", "counters")
     ports = bootstrap_ports(environment)
 
     from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_counters import MoveCounters
     from mailroom.adapters.dynamo_migration import (
         DirectoryWalk,
         DropPrivateSet,
@@ -99,5 +101,6 @@ def migrations(environment: Mapping[str, str]) -> "tuple[list[Work], Checkpoints
         ),
         DropPrivateSet(dynamodb, directory),
         IndexMail(dynamodb, mail),
+        MoveCounters(dynamodb, counters),
     ]
     return works, RegistryCheckpoints(ports.registrar.registry)

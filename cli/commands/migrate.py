@@ -27,7 +27,8 @@ def migrate(
 
     May be stopped and started again, and run while the platform works. Works on the tables
     themselves, with AWS credentials and their names (MAILROOM_TABLE_DIRECTORY,
-    MAILROOM_TABLE_MAIL, MAILROOM_KEY_SECRETS) in the environment. Ends with 4 if a row was left.
+    MAILROOM_TABLE_MAIL, MAILROOM_TABLE_COUNTERS, MAILROOM_KEY_SECRETS) in the environment. Ends
+    with 4 if a row was left.
     """
     # Not at the top: all other commands do without.
     from cli.wiring import migrations

@@ -29,7 +29,7 @@ from mailroom.ports.statistics import Grain, Rows
 
 KEPT_SECONDS: Mapping[Grain, int] = {Grain.HOUR: 100 * DAY, Grain.DAY: 5 * 366 * DAY}
 _SECONDS: Mapping[Grain, int] = {Grain.HOUR: HOUR, Grain.DAY: DAY}
-_PREFIX = "n_"  # keeps a counter's name from ever being a key attribute
+PREFIX = "n_"  # keeps a counter's name from ever being a key attribute
 _REFUSED = "ConditionalCheckFailedException"
 _MOST_REMEMBERED = 50_000
 BUCKET = 600  # seconds a list of watched servers is for
@@ -58,14 +58,13 @@ class DynamoStatistics:
         return written
 
     def _add(self, slot: Slot, grain: Grain, number: int, counts: Counts, token: str) -> bool:
-        row = self._rows(_pk(slot), _sk(grain, number))
-        ends = number * _SECONDS[grain] + KEPT_SECONDS[grain]
+        row = self._rows(*key_of(slot, grain, number))
         try:
             row.update(
                 actions=[
-                    *(Path(_PREFIX + name).add(count) for name, count in counts.items()),
+                    *(Path(PREFIX + name).add(count) for name, count in counts.items()),
                     self._rows.v.set(1),
-                    self._rows.ttl.set(ends),
+                    self._rows.ttl.set(kept_until(grain, number)),
                     self._rows.token.set(token),
                 ],
                 # A repeat of a call whose answer was lost finds its own token.
@@ -182,14 +181,24 @@ def _row_sums(tallies: Iterable[Tally]) -> list[tuple[Slot, Grain, int, Counts]]
 def read_counts(item: Mapping[str, Any]) -> Counts:
     """Return what a raw item of the table counts."""
     return {
-        name.removeprefix(_PREFIX): int(value["N"])
+        name.removeprefix(PREFIX): int(value["N"])
         for name, value in item.items()
-        if name.startswith(_PREFIX)
+        if name.startswith(PREFIX)
     }
 
 
 def _fewer_names_than(most: int) -> Any:
     return size("names") < most  # type: ignore[no-untyped-call]  # pynamodb
+
+
+def key_of(slot: Slot, grain: Grain, number: int) -> tuple[str, str]:
+    """Return the key of the row that counts a slot in one hour or day."""
+    return _pk(slot), _sk(grain, number)
+
+
+def kept_until(grain: Grain, number: int) -> int:
+    """Return when the row of an hour or day may go, in Unix seconds."""
+    return number * _SECONDS[grain] + KEPT_SECONDS[grain]
 
 
 def _pk(slot: Slot) -> str:

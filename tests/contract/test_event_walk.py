@@ -44,9 +44,10 @@ from mailroom.settings import load_settings
 pytestmark = pytest.mark.emulator
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVER = ServerId("abcdefghij")
-NUMBER = 1000 << 13
+AHEAD = 1_000_000_000  # in 2055: the emulator deletes rows whose ttl is over
+NUMBER = AHEAD << 13
 KEY = DeliveryKey(SERVER, NUMBER, 0)
-ACCEPTED = EPOCH + 1000.0
+ACCEPTED = EPOCH + float(AHEAD)
 TRACKING = TrackingKey("t1", b"t" * 32)
 
 

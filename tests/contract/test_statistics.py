@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailroom.adapters.dynamo_counters import move_old_counters
+from mailroom.adapters.dynamo_counters import MoveCounters
 from mailroom.adapters.dynamo_ledger import DynamoLedger
 from mailroom.adapters.dynamo_mailings import DynamoMailings
 from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
@@ -28,10 +28,12 @@ from mailroom.domain.statistic import MAX_VALUES, NAMES, Dimension, Mailing, Slo
 from mailroom.fakes.memory import MemoryLedger
 from mailroom.fakes.server_facts import MemoryServerFacts
 from mailroom.fakes.statistics import MemoryMailings, MemoryStatistics, MemoryWatchlist
+from mailroom.ports.registry import ConflictError
 from mailroom.ports.statistics import Grain
 
 SERVER, OTHER = ServerId("abcdefghij"), ServerId("bbbbbbbbbb")
-HOUR = 20_000 * 24 + 23
+HOUR = 40_000 * 24 + 23  # far ahead: the emulator deletes rows whose ttl is over
+NOW = HOUR * 3_600.0
 WHOLE, GMAIL = Slot(SERVER), Slot(SERVER, Dimension.PROVIDER, "gmail")
 FAKE_AND_ADAPTER = ["memory", pytest.param("dynamo", marks=pytest.mark.emulator)]
 
@@ -72,15 +74,15 @@ def test_counts_add_up_by_hour_and_by_day(statistics):
     assert statistics.add([Tally(WHOLE, HOUR + 1, {"held": 1})], "t3") == 2
     hours = statistics.read(WHOLE, Grain.HOUR, HOUR, HOUR + 1)
     assert hours.counts == {HOUR: {"sent": 3, "clicked": 1}, HOUR + 1: {"held": 1}}
-    days = statistics.read(WHOLE, Grain.DAY, 20_000, 20_001)
-    assert days.counts == {20_000: {"sent": 3, "clicked": 1}, 20_001: {"held": 1}}
-    assert statistics.read(GMAIL, Grain.DAY, 20_000, 20_000).counts == {20_000: {"sent": 2}}
+    days = statistics.read(WHOLE, Grain.DAY, 40_000, 40_001)
+    assert days.counts == {40_000: {"sent": 3, "clicked": 1}, 40_001: {"held": 1}}
+    assert statistics.read(GMAIL, Grain.DAY, 40_000, 40_000).counts == {40_000: {"sent": 2}}
 
 
 def test_two_hours_of_one_addition_are_both_in_their_day(statistics):
     tallies = [Tally(WHOLE, HOUR - 1, {"sent": 1}), Tally(WHOLE, HOUR, {"sent": 2})]
     assert statistics.add(tallies, "t1") == 3
-    assert statistics.read(WHOLE, Grain.DAY, 20_000, 20_000).counts == {20_000: {"sent": 3}}
+    assert statistics.read(WHOLE, Grain.DAY, 40_000, 40_000).counts == {40_000: {"sent": 3}}
 
 
 def test_an_addition_that_is_repeated_adds_nothing(statistics):
@@ -109,33 +111,33 @@ def test_a_value_with_any_characters_has_its_own_counts(statistics):
 
 def test_reading_costs_the_same_whatever_was_counted(statistics):
     def cost():
-        return statistics.read(WHOLE, Grain.DAY, 20_000, 20_030).units
+        return statistics.read(WHOLE, Grain.DAY, 40_000, 40_030).units
 
     everything = dict.fromkeys(NAMES, 1)
     for day in range(31):
-        statistics.add([Tally(WHOLE, (20_000 + day) * 24, everything)], f"{day}")
+        statistics.add([Tally(WHOLE, (40_000 + day) * 24, everything)], f"{day}")
     few = cost()
     many = dict.fromkeys(NAMES, 1_000)
     for day in range(31):
-        statistics.add([Tally(WHOLE, (20_000 + day) * 24 + 5, many)], f"again {day}")
+        statistics.add([Tally(WHOLE, (40_000 + day) * 24 + 5, many)], f"again {day}")
     assert 0 < few == cost() <= 3
 
 
 def test_only_so_many_values_a_day_have_counts(statistics):
-    def admit(value, day=20_000, server=SERVER):
+    def admit(value, day=40_000, server=SERVER):
         return statistics.admit(server, Dimension.TAG, day, value)
 
     assert all(admit(f"t{n}") for n in range(MAX_VALUES))
     assert not admit("one more")
     assert not admit("one more")
     assert admit("t0")
-    assert admit("one more", day=20_001)
+    assert admit("one more", day=40_001)
     assert admit("one more", server=OTHER)
-    assert statistics.admit(SERVER, Dimension.DOMAIN, 20_000, "one more")
-    assert len(statistics.values(SERVER, Dimension.TAG, range(20_000, 20_001))) == MAX_VALUES
-    both = statistics.values(SERVER, Dimension.TAG, range(20_000, 20_002))
+    assert statistics.admit(SERVER, Dimension.DOMAIN, 40_000, "one more")
+    assert len(statistics.values(SERVER, Dimension.TAG, range(40_000, 40_001))) == MAX_VALUES
+    both = statistics.values(SERVER, Dimension.TAG, range(40_000, 40_002))
     assert set(both) == {f"t{n}" for n in range(MAX_VALUES)} | {"one more"}
-    assert set(statistics.values(SERVER, Dimension.DOMAIN, range(20_000, 20_001))) == {"one more"}
+    assert set(statistics.values(SERVER, Dimension.DOMAIN, range(40_000, 40_001))) == {"one more"}
     assert set(statistics.values(SERVER, Dimension.TAG, range(0))) == set()
 
 
@@ -162,35 +164,56 @@ def test_an_update_is_one_write_unit_and_rows_age(cloud):
     ttls = {item["sk"]["S"][0]: int(item["ttl"]["N"]) for item in items}
     assert ttls == {
         "h": HOUR * 3600 + 100 * 86_400,
-        "d": 20_000 * 86_400 + 5 * 366 * 86_400,
+        "d": 40_000 * 86_400 + 5 * 366 * 86_400,
     }
 
 
 @pytest.mark.emulator
 def test_counters_of_release_0_1_move_once(cloud):
-    name = cloud.settings.resource("table", "counters")
-    rows = bound(CounterRow, name)
-    statistics = DynamoStatistics(rows, bound(CounterNamesRow, name))
+    name, dynamodb = cloud.settings.resource("table", "counters"), cloud.client("dynamodb")
+    statistics = DynamoStatistics(bound(CounterRow, name), bound(CounterNamesRow, name))
+    statistics.add([Tally(WHOLE, HOUR, {"sent": 7})], "live")
     old = {"sk": {"S": "hour"}, "v": {"N": "1"}, "n_sent": {"N": "5"}, "n_opened": {"N": "1"}}
     keys = [f"{SERVER}#{HOUR}#{shard}" for shard in range(4)] + [f"{SERVER}#{HOUR + 1}#0"]
     for pk in keys:
-        cloud.client("dynamodb").put_item(TableName=name, Item={"pk": {"S": pk}, **old})
-    assert move_old_counters(rows, statistics, today=20_001) == 4
-    assert move_old_counters(rows, statistics, today=20_001) == 0
-    day = statistics.read(WHOLE, Grain.DAY, 20_000, 20_001).counts
-    assert day == {20_000: {"sent": 20, "opened": 4}}
-    assert move_old_counters(rows, statistics, today=20_002) == 1
-    assert set(statistics.read(WHOLE, Grain.HOUR, HOUR, HOUR + 1).counts) == {HOUR, HOUR + 1}
+        dynamodb.put_item(TableName=name, Item={"pk": {"S": pk}, **old})
+    empty = {"pk": {"S": f"{SERVER}#{HOUR}#9"}, "sk": {"S": "hour"}}
+    dynamodb.put_item(TableName=name, Item=empty)
+    work = MoveCounters(dynamodb, name)
+    planned = [work.plan(item) for item in work.batch(0, 1, "").items]
+    assert len(planned) == 6
+    for _ in range(2):
+        for each in planned:
+            work.apply(each)
+    assert work.batch(0, 1, "").items == []
+    hours = statistics.read(WHOLE, Grain.HOUR, HOUR, HOUR + 1).counts
+    assert hours == {HOUR: {"sent": 27, "opened": 4}, HOUR + 1: {"sent": 5, "opened": 1}}
+    days = statistics.read(WHOLE, Grain.DAY, 40_000, 40_001).counts
+    assert days == {40_000: hours[HOUR], 40_001: hours[HOUR + 1]}
+
+
+@pytest.mark.emulator
+def test_an_old_row_that_is_still_counted_in_is_not_moved(cloud):
+    name, dynamodb = cloud.settings.resource("table", "counters"), cloud.client("dynamodb")
+    row = {"pk": {"S": f"{SERVER}#{HOUR}#0"}, "sk": {"S": "hour"}}
+    dynamodb.put_item(TableName=name, Item={**row, "n_sent": {"N": "5"}})
+    work = MoveCounters(dynamodb, name)
+    (item,) = work.batch(0, 1, "").items
+    dynamodb.put_item(TableName=name, Item={**row, "n_sent": {"N": "6"}})
+    with pytest.raises(ConflictError):
+        work.apply(work.plan(item))
+    statistics = DynamoStatistics(bound(CounterRow, name), bound(CounterNamesRow, name))
+    assert statistics.read(WHOLE, Grain.HOUR, HOUR, HOUR).counts == {}
 
 
 def test_watched_servers_are_found_by_time(world):
     watchlist = world[1]
     for _ in range(2):
-        watchlist.note(SERVER, 6_000.0)
-    watchlist.note(OTHER, 6_600.0)
-    assert set(watchlist.noted(6_100.0, 6_200.0)) == {SERVER}
-    assert set(watchlist.noted(6_100.0, 6_700.0)) == {SERVER, OTHER}
-    assert set(watchlist.noted(7_200.0, 7_300.0)) == set()
+        watchlist.note(SERVER, NOW)
+    watchlist.note(OTHER, NOW + 600)
+    assert set(watchlist.noted(NOW + 100, NOW + 200)) == {SERVER}
+    assert set(watchlist.noted(NOW + 100, NOW + 700)) == {SERVER, OTHER}
+    assert set(watchlist.noted(NOW + 1_200, NOW + 1_300)) == set()
 
 
 def submission(number, recipients=1, **more):
@@ -198,8 +221,8 @@ def submission(number, recipients=1, **more):
         **more,
         server=SERVER,
         number=number,
-        accepted_at=1_760_000_000.0,
-        expires_at=1_760_000_009.0,
+        accepted_at=NOW,
+        expires_at=NOW + 9,
         mail_from="a@demo.test",
         from_address="a@demo.test",
         sign_domain="demo.test",
@@ -239,8 +262,8 @@ def test_mailings_of_a_batch(world):
 
 def test_facts_of_servers_are_told_once_and_listed_newest_first(world):
     facts = world[4]
-    first = ServerFact("f1", "ServerBrakeWarned", SERVER, 1.5, {"reason": "r", "rate": 0.25})
-    second = ServerFact("f2", "ServerBrakeHeld", SERVER, 2.5)
+    first = ServerFact("f1", "ServerBrakeWarned", SERVER, NOW + 1.5, {"reason": "r", "rate": 0.25})
+    second = ServerFact("f2", "ServerBrakeHeld", SERVER, NOW + 2.5)
     assert facts.tell(first)
     assert not facts.tell(first)
     assert facts.tell(second)
