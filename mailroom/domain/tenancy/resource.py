@@ -65,9 +65,9 @@ class ResourceKind:
     """What resources of one kind have in common.
 
     `most` is how many one parent may have; None does not count them. A `recoverable` one can be
-    had back for 30 days after its deletion. `runtime` makes the rows that the sending path reads; a deleted resource has
-    none, but where `leaves_rows` says so it is asked for them too. `private` fields appear in no
-    audit log.
+    had back for 30 days after its deletion. `runtime` makes the rows that the sending path
+    reads; a deleted resource has none, but where `leaves_rows` says so it is asked for them too.
+    `private` fields appear in no audit log.
     """
 
     name: str
