@@ -97,6 +97,7 @@ def _make_domain(
         keys=CryptographyDkimKeys(),
         facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
         platform=settings.names,
+        delay_divisor=settings.delay_divisor,
     )
     private = base64.b64decode(kept["dkim"]["key"])
     made = create_domain(

@@ -109,9 +109,7 @@ class DynamoRequestLimits:
                 return Allowance(allowed=False, limit=limit, remaining=0, resets_at=resets_at)
             share.left -= 1
             remaining = max(0, limit - share.used) + share.left
-        return Allowance(
-            allowed=True, limit=limit, remaining=remaining, resets_at=resets_at
-        )
+        return Allowance(allowed=True, limit=limit, remaining=remaining, resets_at=resets_at)
 
     def _share(self, key: str, number: int) -> _Share:
         share = self._shares.get(key)

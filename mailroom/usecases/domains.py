@@ -83,7 +83,7 @@ def create_domain(
         actor=actor,
         organisation=organisation,
         id_=id_,
-        beside=first_watch(DOMAIN, parent, id_, now),
+        beside=first_watch(DOMAIN, parent, id_, now, divisor=ports.delay_divisor),
     )
 
 
@@ -186,7 +186,7 @@ def create_tracking_domain(
         "external_id": given.get("external_id"),
         "dns_state": "unknown",
     }
-    id_ = registrar.id_for(TRACKING_DOMAIN)
+    id_, now = registrar.id_for(TRACKING_DOMAIN), registrar.clock.now()
     return registrar.create(
         TRACKING_DOMAIN,
         parent,
@@ -194,7 +194,7 @@ def create_tracking_domain(
         actor=actor,
         organisation=organisation,
         id_=id_,
-        beside=first_watch(TRACKING_DOMAIN, parent, id_, registrar.clock.now()),
+        beside=first_watch(TRACKING_DOMAIN, parent, id_, now, divisor=ports.delay_divisor),
     )
 
 

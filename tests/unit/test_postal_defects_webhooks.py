@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from mail_webhooks import consumers
 
-from mailroom.domain.tenancy.spelling import dump_webhook, load_webhook
 from mailroom.adapters.notification_text import dump_notification, load_notification
 from mailroom.domain.event import AttemptFacts, Event, EventType, ViewFacts
 from mailroom.domain.lifecycle import State
@@ -21,6 +20,7 @@ from mailroom.domain.message import (
     Webhook,
 )
 from mailroom.domain.postal_words import WEBHOOK_EVENTS
+from mailroom.domain.tenancy.spelling import dump_webhook, load_webhook
 from mailroom.domain.visit_rules import Verdict
 from mailroom.domain.webhook_target import check_webhook
 from mailroom.fakes.memory import FixedChance, FixedClock, MemoryDirectory, MemoryLedger

@@ -94,6 +94,7 @@ def domain_ports() -> "DomainPorts":
         keys=CryptographyDkimKeys(),
         facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
         platform=settings.names,
+        delay_divisor=settings.delay_divisor,
     )
 
 

@@ -70,20 +70,27 @@ class Watched:
 
 
 def advance(
-    standings: Standings, checks: Sequence[Check], now: float, *, announced: bool
+    standings: Standings,
+    checks: Sequence[Check],
+    now: float,
+    *,
+    announced: bool,
+    divisor: float = 1.0,
 ) -> Watched:
     """Return the standings after `checks` made at `now` (Unix seconds).
 
     Good news counts at once; bad news when two checks, at least `CONFIRM_SECONDS` apart, agree.
     Records nobody expects any more are forgotten. News is about the domain as a whole: FAILED when
     it was all right, or when something else fails too after that; RECOVERED when all is right
-    again. A domain that was never right makes no news: its owner is still at it.
+    again. A domain that was never right makes no news: its owner is still at it. `divisor` shortens
+    the waits on the local stack.
     """
+    apart = CONFIRM_SECONDS / divisor
     after: dict[str, Standing] = {}
     changes = []
     for check in checks:
         before = standings.get(check.key)
-        after[check.key] = standing = _next(before, check, now)
+        after[check.key] = standing = _next(before, check, now, apart)
         if before is not None and _is_change(before.state, standing.state):
             changes.append(Change(check.key, before.state, standing.state))
     news = _news(standings, after, changes, announced=announced)
@@ -103,29 +110,38 @@ def state_of(standings: Standings, purpose: Purpose) -> State:
     return standing.state if standing else State.UNKNOWN
 
 
-def next_check(standings: Standings, checks: Sequence[Check], now: float, chance: float) -> float:
+def next_check(
+    standings: Standings,
+    checks: Sequence[Check],
+    now: float,
+    chance: float,
+    *,
+    divisor: float = 1.0,
+) -> float:
     """Return when to check again, in Unix seconds. `chance` is from 0 up to 1.
 
     A quarter of the time that nothing has changed, within limits: soon while somebody is at work
     on it, four times a day when it has long been well. A tenth of jitter either way keeps domains
-    that were added together from being checked together for ever.
+    that were added together from being checked together for ever. `divisor` as in `advance`: for
+    it a minute is `divisor` minutes.
     """
-    return now + _wait(standings, checks, now) * (0.9 + 0.2 * chance)
+    since = max((standing.since for standing in standings.values()), default=now)
+    wait = _wait(standings, checks, (now - since) * divisor)
+    return now + wait * (0.9 + 0.2 * chance) / divisor
 
 
-def _wait(standings: Standings, checks: Sequence[Check], now: float) -> float:
+def _wait(standings: Standings, checks: Sequence[Check], still: float) -> float:
     if any(standing.doubted_at is not None for standing in standings.values()):
         return DOUBT_SECONDS
     if any(check.state is State.UNKNOWN for check in checks):
         return TROUBLE_SECONDS
     well = total_of(standings) is State.OK
-    still = now - max((standing.since for standing in standings.values()), default=now)
     if not well and still > _ABANDONED:
         return _DAY
     return min(max(still / 4, _FLOORS[well]), _CEILING)
 
 
-def _next(before: Standing | None, check: Check, now: float) -> Standing:
+def _next(before: Standing | None, check: Check, now: float, apart: float) -> Standing:
     fresh = Standing(check.purpose, check.need, check.state, now)
     if before is None:
         return fresh
@@ -138,7 +154,7 @@ def _next(before: Standing | None, check: Check, now: float) -> Standing:
         return fresh
     if before.doubted_at is None:
         return replace(kept, doubted_at=now)
-    return fresh if now - before.doubted_at >= CONFIRM_SECONDS else kept
+    return fresh if now - before.doubted_at >= apart else kept
 
 
 def _is_change(before: State, after: State) -> bool:

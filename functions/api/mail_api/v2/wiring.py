@@ -218,4 +218,5 @@ def domain_ports() -> "DomainPorts":
         keys=CryptographyDkimKeys(),
         facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
         platform=settings.names,
+        delay_divisor=settings.delay_divisor,
     )
