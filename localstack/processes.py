@@ -63,6 +63,10 @@ def common_variables(config: StackConfig) -> dict[str, str]:
         "MAILROOM_WEBHOOK_TIMEOUT": "10",
         "MAILROOM_BRAKE_COMPLAINT_RATE": "0.001",
         "MAILROOM_BRAKE_BOUNCE_RATE": "0.05",
+        "MAILROOM_APP_MAIL_HOST": MX_HOSTS[0],  # the platform's own mail ends in the mailboxes too
+        "MAILROOM_APP_MAIL_PORT": str(config.ports.mx),
+        "MAILROOM_APP_MAIL_TLS": "none",
+        "MAILROOM_APP_MAIL_FROM": f"Mailroom <no-reply@{PLATFORM_DOMAIN}>",
         "MAILROOM_TRACE_RATE": "1",
         "AWS_XRAY_DAEMON_ADDRESS": f"{LOOPBACK}:{config.ports.xray}",
     }

@@ -54,6 +54,19 @@ locals {
     MAILROOM_LEGACY_TRACKING_UNTIL = var.legacy_tracking_until
   }
 
+  # The platform's own mail, and where its links lead. Without a host nobody can be invited.
+  app_mail = var.app_mail_host == "" ? {} : {
+    MAILROOM_APP_MAIL_HOST = var.app_mail_host
+    MAILROOM_APP_MAIL_PORT = tostring(var.app_mail_port)
+    MAILROOM_APP_MAIL_TLS  = var.app_mail_tls
+    MAILROOM_APP_MAIL_FROM = var.app_mail_from
+  }
+  app_mail_login = var.app_mail_user == "" ? {} : {
+    MAILROOM_APP_MAIL_USER     = var.app_mail_user
+    MAILROOM_APP_MAIL_PASSWORD = var.app_mail_password
+  }
+  console = var.console_url == "" ? {} : { MAILROOM_CONSOLE_URL = var.console_url }
+
   # What tenants' DNS points at, and how it is asked. What is empty has its default in the code.
   domains = { for name, value in {
     MAILROOM_SPF_INCLUDE         = var.spf_include
@@ -66,7 +79,7 @@ locals {
     MAILROOM_NAMESERVERS         = var.nameservers
   } : name => value if value != "" }
 
-  common = merge(local.daemon, local.legacy_tracking, local.domains, {
+  common = merge(local.daemon, local.legacy_tracking, local.domains, local.app_mail, local.console, {
     MAILROOM_DELAY_DIVISOR      = tostring(var.delay_divisor)
     MAILROOM_RETURN_PATH_DOMAIN = var.return_path_domain
     MAILROOM_SMTP_HOSTNAME      = var.smtp_hostname
@@ -87,7 +100,7 @@ locals {
   })
 
   environments = {
-    for name, function in local.resources.functions : name => merge(local.common, {
+    for name, function in local.resources.functions : name => merge(local.common, name == "api" ? local.app_mail_login : {}, {
       for place in keys(function.access) :
       "MAILROOM_${upper(replace(replace(place, ":", "_"), "-", "_"))}" => lookup(local.addresses, place, "")
     })

@@ -127,6 +127,49 @@ variable "environment" {
   default     = ""
 }
 
+variable "app_mail_host" {
+  description = "Mail server for the platform's own mail, such as invitations; never one of this platform. Empty: nobody can be invited."
+  type        = string
+  default     = ""
+}
+
+variable "app_mail_port" {
+  description = "Its port."
+  type        = number
+  default     = 587
+}
+
+variable "app_mail_tls" {
+  description = "starttls, implicit or none."
+  type        = string
+  default     = "starttls"
+}
+
+variable "app_mail_from" {
+  description = "From of that mail: an address, or Name <address>; needed with app_mail_host."
+  type        = string
+  default     = ""
+}
+
+variable "app_mail_user" {
+  description = "Its login; none if empty."
+  type        = string
+  default     = ""
+}
+
+variable "app_mail_password" {
+  description = "The password of that login. The api function has it in its environment."
+  type        = string
+  default     = ""
+  sensitive   = true
+}
+
+variable "console_url" {
+  description = "Where the console answers: the base of links in the platform's own mail."
+  type        = string
+  default     = ""
+}
+
 variable "brake_complaint_rate" {
   description = "Complaints of a server's delivered mail, as a share, over which its brake warns and holds; 0 is no limit."
   type        = number
