@@ -1,5 +1,7 @@
 """Domains from their first day to their last: proof, checks, keys, and what the sender reads."""
 
+from dataclasses import replace
+
 import pytest
 
 from mailroom.domain.dns.dkim_record import KeyKind
@@ -249,6 +251,25 @@ def test_domains_are_looked_at_by_the_clock(desk: DomainDesk) -> None:
     desk.clock.at += 2 * HOUR
     assert recheck(desk) == 1
     assert due(desk) == [domain.id]
+
+
+def test_the_local_stack_looks_and_doubts_faster(desk: DomainDesk) -> None:
+    ports = replace(desk.ports, delay_divisor=60.0)
+
+    def look(after: float) -> int:
+        desk.clock.at += after
+        return checks.recheck_domains(desk.clock.now(), ports)
+
+    domain = domains.create_domain(PARENT, ORGANISATION, {"name": "example.com"}, ports, actor=ME)
+    desk.publish(domain)
+    assert [look(each) for each in (4.9, 0.2, 50.0)] == [0, 1, 0]
+    assert look(17.0) == 1  # a minute, give or take a tenth
+    desk.dns.publish("example.com", "TXT", "something else")
+    assert look(67.0) == 1
+    assert desk.again(domain).fields["dns_state"] == "ok"
+    assert look(11.1) == 1
+    assert desk.again(domain).fields["dns_state"] != "ok"
+    assert [fact.name for fact in desk.facts.facts] == ["DomainDNSError"]
 
 
 def test_a_failure_is_told_once_and_so_is_its_end(desk: DomainDesk) -> None:
