@@ -18,8 +18,9 @@ CODES: Mapping[str, Sequence[str]] = {
         "UnauthenticatedFromAddress",
         "AttachmentMissingName",
         "AttachmentMissingData",
+        "SendLimitExceeded",
     ),
-    "send/raw": (*_EVERY_CALL, "UnauthenticatedFromAddress"),
+    "send/raw": (*_EVERY_CALL, "UnauthenticatedFromAddress", "SendLimitExceeded"),
     "messages/message": (*_EVERY_CALL, "MessageNotFound"),
     "messages/deliveries": (*_EVERY_CALL, "MessageNotFound"),
 }
