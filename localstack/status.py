@@ -61,6 +61,7 @@ def summary(status: Status) -> str:
     """Say in a few lines what runs."""
     lines = [
         f"API          {status['api_url']}    key {status['api_key']}",
+        f"  reference  {status['api_url']}/api/v2/docs    platform key {status['platform_key']}",
         f"API, large   {status['api_large_url']}    messages up to {MAX_MESSAGE_MB} MB",
         f"  trust      {status['ca_file']}",
         f"SMTP         {_smtp_line(status)}",

@@ -162,12 +162,13 @@ def _limit(text: str) -> int:
 
 def _shown(page: TryPage) -> Json:
     return {
-        "deliveries": [_delivery(each) for each in page.tries],
+        "deliveries": [shown_try(each) for each in page.tries],
         "next_cursor": page.cursor or None,
     }
 
 
-def _delivery(each: Try) -> Json:
+def shown_try(each: Try) -> Json:
+    """Return one try as histories show it."""
     made, answer = each.made, each.answer
     return {
         "uuid": made.uuid,

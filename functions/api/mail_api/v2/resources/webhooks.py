@@ -1,7 +1,7 @@
 """Webhooks, the history of their calls, tests and replays."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -20,6 +20,7 @@ from mail_api.v2.models.webhooks import (
     WebhookUpdate,
 )
 from mail_api.v2.operation import ApiError, Call, Operation, invalid
+from mail_api.webhook_routes import shown_try
 from mailroom.domain.message import ServerId
 from mailroom.domain.message import Webhook as Target
 from mailroom.domain.tenancy.access import Scope
@@ -27,7 +28,7 @@ from mailroom.domain.tenancy.kinds.webhook import WEBHOOK, webhook_of
 from mailroom.domain.tenancy.resource import Resource
 from mailroom.domain.webhook_target import check_webhook
 from mailroom.errors import HandOverError, NotFoundError
-from mailroom.ports import Notification, NotificationHistory, Notifications, Try
+from mailroom.ports import Notification, NotificationHistory, Notifications
 from mailroom.usecases.replay import Range, ReplayPorts, UnknownCallError, replay_one, replay_range
 
 TEST_EVENT = "WebhookTest"
@@ -156,27 +157,6 @@ def replay(call: Call) -> Replayed:
     except HandOverError as error:
         raise unavailable(error) from error
     return Replayed(replayed=1, next_from=None)
-
-
-def shown_try(each: Try) -> Mapping[str, Any]:
-    """Return one try as the history shows it."""
-    made, answer = each.made, each.answer
-    return {
-        "uuid": made.uuid,
-        "event": made.event,
-        "url": made.url,
-        "attempt": made.attempt,
-        "at": each.at,
-        "replay": made.replay,
-        "will_retry": answer.will_retry,
-        "request": {"body": made.body, "truncated": not each.is_whole},
-        "response": {
-            "status": answer.status or None,
-            "body": answer.body,
-            "problem": answer.problem or None,
-            "seconds": answer.seconds,
-        },
-    }
 
 
 def _calls(call: Call) -> Calls:
