@@ -18,6 +18,10 @@ from mailroom.errors import RevisionError
 Fields = Mapping[str, Any]
 
 
+def _plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
 def _as_sent(_: Call, fields: Fields) -> Fields:
     return fields
 
@@ -72,7 +76,7 @@ class Crud:
         reads, writes = self.read_scope, self.write_scope
         page = Page[self.view]  # type: ignore[name-defined]  # a model made at run time
         found = [
-            Operation(f"{self.tag}.list", "GET", self.path, f"List {self.noun}s",
+            Operation(f"{self.tag}.list", "GET", self.path, f"List {_plural(self.noun)}",
                       partial(_list, self), reads, answer=page, query=DeletedListing),
             Operation(f"{self.tag}.create", "POST", self.path, f"Create a {self.noun}",
                       partial(_create, self), writes, answer=self.view, body=self.create,

@@ -1,6 +1,7 @@
 """The OpenAPI document as one readable page: no script, nothing from elsewhere."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -11,7 +12,7 @@ _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881}
 body{font:16px/1.55 system-ui,sans-serif;margin:0;display:grid;grid-template-columns:16rem 1fr}
 nav{padding:1rem;border-right:1px solid var(--line);position:sticky;top:0;height:100vh;
-overflow:auto;box-sizing:border-box;font-size:14px}
+overflow:hidden auto;box-sizing:border-box;font-size:14px}
 nav a{display:block;text-decoration:none;padding:.1rem 0}
 nav h2{font-size:14px;margin:1rem 0 .2rem}
 main{padding:1rem 2rem;max-width:60rem;min-width:0}
@@ -36,9 +37,10 @@ def render(document: Json) -> str:
                 groups.setdefault(operation["tags"][0], []).append((method, path, operation))
     schemas = document["components"]["schemas"]
     body = "".join(_group(tag, entries, schemas) for tag, entries in sorted(groups.items()))
+    body += _schemas(schemas)
     title = escape(document["info"]["title"])
     about = "".join(
-        f"<p>{escape(line)}</p>" for line in document["info"]["description"].split("\n\n")
+        f"<p>{_prose(line)}</p>" for line in document["info"]["description"].split("\n\n")
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} API</title>'
@@ -68,7 +70,7 @@ def _operation(method: str, path: str, operation: Json, schemas: Json) -> str:
     return (
         f'<section id="{escape(operation["operationId"])}"><h3>{escape(operation["summary"])}</h3>'
         f'<p><span class="method">{method}</span> <code>{escape(path)}</code></p>'
-        f"<p>{escape(operation['description'])}</p>"
+        f"<p>{_prose(operation['description'])}</p>"
         f"{_parameters(operation['parameters'])}{_request(operation, schemas)}"
         f"{_answer(operation, schemas)}</section>"
     )
@@ -104,24 +106,43 @@ def _fields(schema: Json, schemas: Json) -> str:
     required = set(found.get("required", ()))
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code>{' *' if name in required else ''}</td>"
-        f"<td>{escape(_kind(each, schemas))}</td>"
-        f"<td>{escape(each.get('description', ''))}</td></tr>"
+        f"<td>{_kind(each, schemas)}</td>"
+        f"<td>{_prose(each.get('description', ''))}</td></tr>"
         for name, each in found.get("properties", {}).items()
     )
     head = "<tr><th>Field</th><th>Type</th><th>Meaning</th></tr>"
     return f"<table>{head}{rows}</table>" if rows else f"<pre>{escape(json.dumps(found))}</pre>"
 
 
+def _schemas(schemas: Json) -> str:
+    """Return the fields of every schema that others name, below all operations."""
+    inner = "".join(
+        f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3>'
+        f"<p>{_prose(schema.get('description', ''))}</p>{_fields(schema, schemas)}</section>"
+        for name, schema in sorted(schemas.items())
+        if "properties" in schema
+    )
+    return f"<h2>schemas</h2>{inner}"
+
+
+def _prose(text: str) -> str:
+    """Return text as HTML, with what stands between backquotes as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _kind(schema: Json, schemas: Json) -> str:
+    """Return a type as HTML."""
     if "$ref" in schema:
-        found = _resolved(schema, schemas)
-        return " or ".join(map(str, found["enum"])) if "enum" in found else str(found.get("title"))
+        name, found = schema["$ref"].rsplit("/", 1)[-1], _resolved(schema, schemas)
+        if "enum" in found:
+            return escape(" or ".join(map(str, found["enum"])))
+        return f'<a href="#schema-{escape(name)}">{escape(str(found.get("title", name)))}</a>'
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_kind(each, schemas) for each in schema["anyOf"]))
     if schema.get("type") == "array":
         return f"list of {_kind(schema.get('items', {}), schemas)}"
     limits = [f"{word} {schema[key]}" for key, word in _LIMITS.items() if key in schema]
-    return " ".join([str(schema.get("type", "any")), *limits])
+    return escape(" ".join([str(schema.get("type", "any")), *limits]))
 
 
 _LIMITS = {
