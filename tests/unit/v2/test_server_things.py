@@ -196,6 +196,24 @@ def test_pools_are_shared_or_dedicated(platform: Management) -> None:
     assert platform.ask("GET", "/pools", key=key).status == 403
 
 
+def test_a_server_sends_from_a_pool_its_organisation_may_use(platform: Management) -> None:
+    ours, theirs = platform.organisation("Ours"), platform.organisation("Theirs")
+    foreign = platform.made("/pools", {"name": "Theirs", "organisations": [theirs]})["id"]
+    shared = platform.made("/pools", {"name": "Shared"})["id"]
+    path = f"/organisations/{ours}/servers"
+    assert platform.ask("POST", path, {"name": "a", "pool": foreign}).status == 422
+    server = platform.made(path, {"name": "b", "pool": shared})["id"]
+    assert platform.ask("PATCH", f"/servers/{server}", {"pool": foreign}).status == 422
+    assert platform.ask("PATCH", f"/organisations/{ours}", {"default_pool": "x"}).status == 422
+    assert platform.ask("PATCH", f"/servers/{server}", {"pool": None}).json["pool"] is None
+
+
+def test_retention_of_metadata_outlives_that_of_messages(platform: Management, server: str) -> None:
+    path = f"/servers/{server}"
+    assert platform.ask("PATCH", path, {"retention_raw_days": 61}).status == 422
+    assert platform.ask("PATCH", path, {"retention_raw_days": 60}).status == 200
+
+
 def test_an_address_is_in_one_pool_and_a_pool_with_addresses_stays(platform: Management) -> None:
     one, two = (platform.made("/pools", {"name": name})["id"] for name in ("One", "Two"))
     body = {"ipv4": "192.0.2.1", "hostname": "mx1.mail.test"}

@@ -13,6 +13,7 @@ from mail_api.v2.models.organisations import (
 )
 from mail_api.v2.operation import Answer, Call, Operation
 from mail_api.v2.resources.jobs import created_by, job_ports, new_job_id
+from mail_api.v2.resources.pools import require_pool
 from mailroom.domain.tenancy.access import Kind, Scope
 from mailroom.domain.tenancy.kinds.organisation import ORGANISATION, RESERVED_PERMALINKS
 from mailroom.domain.tenancy.permalink import permalink_of
@@ -82,6 +83,7 @@ def read_organisation(call: Call) -> Answer:
 def update_organisation(call: Call) -> Answer:
     """Change its name, time zone, pool or external id."""
     given = call.body.model_dump(mode="json", exclude_unset=True)
+    require_pool(call, given.get("default_pool"))
     return _changed(call, given, "update")
 
 

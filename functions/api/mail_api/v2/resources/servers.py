@@ -12,6 +12,8 @@ from mail_api.v2.models.servers import (
     ServerUpdate,
 )
 from mail_api.v2.operation import Answer, Call, Operation, invalid
+from mail_api.v2.resources.pools import require_pool
+from mailroom.domain.message import METADATA_DAYS, RAW_DAYS
 from mailroom.domain.tenancy.access import Kind, Scope
 from mailroom.domain.tenancy.kinds.server import SERVER
 from mailroom.domain.tenancy.resource import Resource
@@ -50,6 +52,7 @@ def create(call: Call) -> Answer:
     """Make one."""
     fields = call.body.model_dump(mode="json")
     _require_platform(call, fields)
+    require_pool(call, fields["pool"])
     made = create_server(call.target.organisation, fields, actor=call.actor, ports=_ports(call))
     return _shown(made)
 
@@ -63,9 +66,11 @@ def update(call: Call) -> Answer:
     """Change one."""
     given = call.body.model_dump(mode="json", exclude_unset=True)
     _require_platform(call, given)
+    require_pool(call, given.get("pool"))
     before = expected(call, _one(call))
     whole = {**before.fields, **given}
-    if whole.get("retention_days", 0) < whole.get("retention_raw_days", 0):
+    raw_days = whole.get("retention_raw_days", RAW_DAYS)
+    if whole.get("retention_days", METADATA_DAYS) < raw_days:
         raise invalid("retention_days", "must not be less than retention_raw_days")
     return _shown(change_server(before, given, actor=call.actor, ports=_ports(call)))
 
