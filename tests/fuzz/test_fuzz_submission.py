@@ -85,7 +85,7 @@ def is_quiet(caplog: pytest.LogCaptureFixture) -> bool:
 
 
 unhurried = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
