@@ -62,7 +62,9 @@ def _make_tenant(config: StackConfig, kept: Secrets, registrar: Registrar) -> No
         organisation=ORGANISATION,
         id_=ORGANISATION,
     )
-    server = {"name": "Main", "permalink": PERMALINK, "token": kept["server_token"]}
+    # Whoever tries the simulator's bounces out must not find the demonstration held by its brake.
+    brake = {"complaints": 100.0, "hard_bounces": 100.0}
+    server = {"name": "Main", "permalink": PERMALINK, "token": kept["server_token"], "brake": brake}
     create_server(
         ORGANISATION,
         {**server, "id": kept["server"]},

@@ -89,6 +89,8 @@ def tenants_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Tenants:
             permalink="main",
             token="".join(secrets.choice(string.ascii_lowercase) for _ in range(6)),
             tracking=Tracking(status["tracking_url"]),
+            complaint_limit=1.0,  # tests bounce more than a brake would bear
+            bounce_limit=1.0,
         )
         tenant = Tenant(
             replace(server, **fields),

@@ -80,7 +80,9 @@ def login_pk(user: str) -> str:
 
 def dump_server(server: Server) -> str:
     """Write a server row's JSON."""
-    return json.dumps({k: v for k, v in asdict(server).items() if k != "id"})
+    limits = {"complaints": server.complaint_limit, "hard_bounces": server.bounce_limit}
+    brake = {rate: None if limit is None else limit * 100 for rate, limit in limits.items()}
+    return json.dumps({k: v for k, v in asdict(server).items() if k != "id"} | {"brake": brake})
 
 
 def load_server(id_: ServerId, stored: dict[str, Any]) -> Server:
