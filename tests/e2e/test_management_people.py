@@ -6,11 +6,7 @@ import json
 import re
 import secrets
 import smtplib
-import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import copy
 from typing import Any
 
 import pytest
@@ -177,34 +173,12 @@ def test_an_api_credential_is_rotated_with_an_overlap(first: ApiServer) -> None:
     assert (shown["hint"], "secret" in shown) == (last["secret"][-4:], False)
 
 
-@contextmanager
-def session(server: ApiServer, username: str, password: str) -> Iterator[smtplib.SMTP]:
-    """A session with one try to log in: smtplib's own way has one for each mechanism."""
-    login = server.customer.status["smtp"]
-    with smtplib.SMTP(login["host"], login["submission_port"], timeout=60) as opened:
-        opened.starttls(context=ssl.create_default_context(cafile=login["ca_file"]))
-        opened.ehlo()
-        opened.user, opened.password = username, password
-        opened.auth("PLAIN", opened.auth_plain)
-        yield opened
-
-
-def mail_from(server: ApiServer, to: str) -> bytes:
-    mine = copy(server.customer)
-    mine.sender = server.address
-    return mine.message(to)
-
-
-def test_an_smtp_credential_is_rotated_with_an_overlap(
-    api_tenant: ApiTenant, first: ApiServer
-) -> None:
-    organisation = api_tenant.owner.get(f"/organisations/{api_tenant.organisation}")["permalink"]
-    username = f"{organisation}/{first.owner.get(first.path)['permalink']}"
+def test_an_smtp_credential_is_rotated_with_an_overlap(first: ApiServer) -> None:
     credentials = f"{first.path}/credentials"
 
     def login(secret: str) -> int:
         try:
-            with session(first, username, secret):
+            with first.smtp(secret):
                 return 235
         except smtplib.SMTPAuthenticationError as refusal:
             return refusal.smtp_code
@@ -214,8 +188,8 @@ def test_an_smtp_credential_is_rotated_with_an_overlap(
     turned = first.owner("POST", f"{one}/rotate", {"overlap_seconds": int(SOON)})
     assert [login(made["secret"]), login(turned["secret"])] == [235, 235]
     to = box()
-    with session(first, username, turned["secret"]) as opened:
-        assert opened.sendmail(first.address, [to], mail_from(first, to)) == {}
+    with first.smtp(turned["secret"]) as opened:
+        assert opened.sendmail(first.address, [to], first.octets(to)) == {}
     assert first.arrived(to)
     wait_for(lambda: login(made["secret"]) == 535, what="the overlap to be over")
     assert login(turned["secret"]) == 235

@@ -2,11 +2,14 @@
 
 import json
 import secrets
+import smtplib
 import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,6 +144,26 @@ class ApiServer:
             return found if found["state"] not in {"queued", "running"} else None
 
         return wait_for(look, what=f"{job} to be over")
+
+    @contextmanager
+    def smtp(self, password: str) -> Iterator[smtplib.SMTP]:
+        """A session with one try to log in: smtplib's own way has one for each mechanism."""
+        server = self.owner.get(self.path)
+        organisation = self.owner.get(f"/organisations/{server['organisation']}")
+        login = self.customer.status["smtp"]
+        with smtplib.SMTP(login["host"], login["submission_port"], timeout=60) as session:
+            session.starttls(context=ssl.create_default_context(cafile=login["ca_file"]))
+            session.ehlo()
+            session.user = f"{organisation['permalink']}/{server['permalink']}"
+            session.password = password
+            session.auth("PLAIN", session.auth_plain)
+            yield session
+
+    def octets(self, to: str) -> bytes:
+        """A small message for a session."""
+        mine = copy(self.customer)
+        mine.sender = self.address
+        return mine.message(to)
 
     def arrived(self, to: str) -> dict[str, Any]:
         """The one message in the mailbox of `to`, whole, once it is there."""
