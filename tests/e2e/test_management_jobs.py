@@ -133,7 +133,19 @@ def test_a_purged_organisation_is_gone(customer: Customer) -> None:
     id_ = server.send([box()])
     server.in_state(next(iter(id_.values())), "sent")
     platform = Api(tenant.owner.url, customer.status["platform_key"])
+    known, other = (
+        server.owner("POST", f"{server.path}/credentials", {"type": "SMTP", "name": name})["secret"]
+        for name in ("Known", "Other")
+    )
+    login, to = server.login, box()
     platform("DELETE", f"/organisations/{tenant.organisation}")
+    with (
+        server.smtp(known, login) as session,
+        pytest.raises(smtplib.SMTPRecipientsRefused) as refused,
+    ):
+        session.sendmail(server.address, [to], server.octets(to))
+    assert refused.value.recipients[to][0] == 535
+    assert server.sender.ask("POST", "/messages", server.letter([box()])).status == 401
     assert tenant.owner.ask("GET", "/me").status == 401
     job = platform("POST", f"/deleted-organisations/{tenant.organisation}/purge")["id"]
 
@@ -144,5 +156,8 @@ def test_a_purged_organisation_is_gone(customer: Customer) -> None:
     done = platform.get(f"/jobs/{job}")
     assert (done["state"], done["progress"]["failed"]) == ("done", 0)
     assert platform.ask("GET", f"/servers/{server.id}/messages").status == 404
+    assert server.customer.mailbox(to) == []
+    with pytest.raises(smtplib.SMTPAuthenticationError), server.smtp(other, login):
+        raise AssertionError("a purged server's credential still opens")
     again = platform.ask("POST", f"/deleted-organisations/{tenant.organisation}/restore")
     assert again.status == 404

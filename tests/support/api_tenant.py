@@ -145,17 +145,21 @@ class ApiServer:
 
         return wait_for(look, what=f"{job} to be over")
 
-    @contextmanager
-    def smtp(self, password: str) -> Iterator[smtplib.SMTP]:
-        """A session with one try to log in: smtplib's own way has one for each mechanism."""
+    @property
+    def login(self) -> str:
+        """The user name of SMTP."""
         server = self.owner.get(self.path)
         organisation = self.owner.get(f"/organisations/{server['organisation']}")
-        login = self.customer.status["smtp"]
-        with smtplib.SMTP(login["host"], login["submission_port"], timeout=60) as session:
-            session.starttls(context=ssl.create_default_context(cafile=login["ca_file"]))
+        return f"{organisation['permalink']}/{server['permalink']}"
+
+    @contextmanager
+    def smtp(self, password: str, user: str = "") -> Iterator[smtplib.SMTP]:
+        """A session with one try to log in: smtplib's own way has one for each mechanism."""
+        door = self.customer.status["smtp"]
+        with smtplib.SMTP(door["host"], door["submission_port"], timeout=60) as session:
+            session.starttls(context=ssl.create_default_context(cafile=door["ca_file"]))
             session.ehlo()
-            session.user = f"{organisation['permalink']}/{server['permalink']}"
-            session.password = password
+            session.user, session.password = user or self.login, password
             session.auth("PLAIN", session.auth_plain)
             yield session
 
