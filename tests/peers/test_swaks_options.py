@@ -133,7 +133,7 @@ def test_a_big_message_arrives_whole(door: Door, tmp_path: Path) -> None:
 def test_a_message_over_the_limit_is_refused_and_nothing_stored(door: Door, tmp_path: Path) -> None:
     body = tmp_path / "body"
     body.write_text("0123456789" * 7 + "\n")
-    body.write_text(body.read_text() * 220_000)  # 15.8 MB
+    body.write_text(body.read_text() * 380_000)  # 27 MB
     done = swaks(door, "--tls", *login(), "--body", f"@{body}", "--suppress-data")
     assert done.code != 0
     assert " 552 5.3.4 " in done.text
