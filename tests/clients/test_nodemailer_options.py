@@ -99,7 +99,7 @@ def test_a_big_message_arrives_and_one_over_the_limit_is_refused(
     done = mailer(to="ann@example.org", message={"attachments": file})
     assert done["reply"].startswith("250 2.0.0 "), done
     assert len(door.stand.raw()) > 10_000_000
-    refused = mailer(to="bob@example.org", message={"attachments": file * 2})
+    refused = mailer(to="bob@example.org", message={"attachments": file * 3})
     assert refused["reply"].startswith("552 5.3.4 "), refused
     assert door.names() == ["ann@example.org"]
 
