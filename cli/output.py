@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,7 @@ from rich.text import Text
 from cli.errors import CliError, RefusedError
 
 MAX_COLUMNS = 7
+_GAP = 2  # between two columns
 _FIRST = ("id", "name", "address", "recipient", "state", "status", "subject", "at", "created_at")
 _STATES = {
     "green": ("ok", "active", "sent", "delivered", "verified", "live", "create", "done"),
@@ -48,8 +50,8 @@ class Printer:
             self.out.print(Text(shown(value)))
 
     def rows(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
-        """Print a table. Without `columns` the most telling ones are shown."""
-        names = columns or _columns(rows)
+        """Print a table. Without `columns` the most telling ones that have room are shown."""
+        names = columns or _fitting(_columns(rows), rows, self.out.width)
         if not names:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -143,6 +145,17 @@ def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         names.update(dict.fromkeys(plain))
     order = {name: place for place, name in enumerate(_FIRST)}
     return sorted(names, key=lambda name: order.get(name, len(order)))[:MAX_COLUMNS]
+
+
+def _fitting(names: Sequence[str], rows: Sequence[Mapping[str, Any]], width: int) -> Sequence[str]:
+    """Return the first of the columns that fit on a line: ids in pieces are of no use."""
+    for number, name in enumerate(names):
+        cells = (shown(timed(name, row.get(name))) for row in rows)
+        width -= max(map(cell_len, (name, *cells)))
+        if width < 0 and number:
+            return names[:number]
+        width -= _GAP
+    return names
 
 
 def _octets(stream: TextIO | Any, octets: bytes) -> None:
