@@ -79,10 +79,10 @@ class Settings:
         Raises SettingsError if the process was not given it.
         """
         variable = f"MAILROOM_{kind}_{name}".upper().replace("-", "_")
-        try:
-            return self.resources[variable]
-        except KeyError:
-            raise SettingsError(f"{variable} is not set (docs/settings.md)") from None
+        found = self.resources.get(variable, "")
+        if not found:  # empty is what a template makes of a name it does not know
+            raise SettingsError(f"{variable} is not set (docs/settings.md)")
+        return found
 
     @property
     def hold_seconds(self) -> float:

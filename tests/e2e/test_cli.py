@@ -153,3 +153,5 @@ def test_a_platform_is_begun_once_and_migrated_at_will(insider: Tool, server: Ap
     assert another.ask("GET", "/me").status == 401
     works = insider.json("migrate", "--dry-run")
     assert {work["failed"] for work in works} == {0}, works
+    code, _, said = insider("migrate", "--dry-run", MAILROOM_TABLE_MAIL="")
+    assert (code, "MAILROOM_TABLE_MAIL is not set" in said) == (USAGE, True), said

@@ -34,9 +34,10 @@ def test_resources_are_found_by_kind_and_name() -> None:
     assert "HOME" not in settings.resources
 
 
-def test_a_missing_resource_is_named() -> None:
+@pytest.mark.parametrize("given", [{}, {"MAILROOM_TABLE_MAIL": ""}])
+def test_a_missing_resource_is_named(given: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="MAILROOM_TABLE_MAIL is not set"):
-        Settings().resource("table", "mail")
+        load_settings(given).resource("table", "mail")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e9", "ten", "1,5"])
