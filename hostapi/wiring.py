@@ -1,16 +1,13 @@
 """The composition root: environment in, running process out."""
 
 import asyncio
-import json
 import logging
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from chalice.app import Chalice
 from mail_api.door import door, lazy_desk
@@ -18,6 +15,7 @@ from mail_api.routes import create_app
 from mail_api.wiring import Api, from_environment
 
 from egress.limits import check_descriptors
+from egress.listening import load_certificate_again, loop_factory, write_ready
 from egress.log import log_as_json
 from egress.submission.host import tls_context
 from hostapi.counter import Setting
@@ -91,7 +89,7 @@ def main() -> int:
     async def run() -> int:
         return await serve(HostApi(setting, context), host)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(run())
 
 
@@ -107,33 +105,7 @@ async def serve(server: HostApi, host: ApiHost) -> int:
         sys.stderr.write(f"cannot listen: {error.strerror or error}\n")
         return 1
     if host.ready_file:
-        _write_ready(host.ready_file, server)
+        write_ready(host.ready_file, {"ports": server.ports})
     await stop.wait()
     await server.stop(host.grace)
     return 0
-
-
-def load_certificate_again(server: HostApi, host: ApiHost) -> None:
-    """Use the certificate that lies in the files now, or stay with the old one and say why."""
-    try:
-        server.use_certificate(tls_context(host.certificate, host.key))
-    except SettingsError as error:
-        log.error("certificate kept", extra={"reason": str(error)})  # noqa: TRY400 - it says enough
-    else:
-        log.info("certificate loaded")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
-def _write_ready(path: Path, server: HostApi) -> None:
-    """Write the file whole or not at all: whoever waits for it may read it at first sight."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps({"pid": os.getpid(), "ports": server.ports}))
-    draft.replace(path)

@@ -73,8 +73,7 @@ IMPORTERS = {
     "typer": ["cli"],
     "uvloop": [
         "egress/sender/wiring.py",
-        "egress/submission/wiring.py",
-        "hostapi/wiring.py",
+        "egress/listening.py",
         "bench",
     ],
     "yarl": ["localstack", "bench"],

@@ -1,7 +1,6 @@
 """The submission server's composition root: environment in, running process out."""
 
 import asyncio
-import json
 import logging
 import os
 import secrets
@@ -12,12 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from egress.core.smtp_limits import Limits
 from egress.core.smtp_trace import MAX_OCTETS as TRACE_OCTETS
 from egress.faults import faults_of
 from egress.limits import check_descriptors
+from egress.listening import load_certificate_again, loop_factory, write_ready
 from egress.log import log_as_json
 from egress.submission.acceptance import Acceptance
 from egress.submission.auth import Accounts
@@ -167,7 +166,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(serve(SubmissionServer(shared), host))
 
 
@@ -185,37 +184,10 @@ async def serve(server: SubmissionServer, host: Host) -> int:
         sys.stderr.write(f"cannot listen: {error.strerror or error}\n")
         return 1
     if host.ready_file:
-        _write_ready(host.ready_file, server)
+        write_ready(host.ready_file, {"ports": server.ports, "tls_ports": server.tls_ports})
     await stop.wait()
     await server.stop(host.grace)
     return 0
-
-
-def load_certificate_again(server: SubmissionServer, host: Host) -> None:
-    """Use the certificate that lies in the files now, or stay with the old one and say why."""
-    try:
-        server.use_certificate(tls_context(host.certificate, host.key))
-    except SettingsError as error:
-        log.error("certificate kept", extra={"reason": str(error)})  # noqa: TRY400 - it says enough
-    else:
-        log.info("certificate loaded")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
-def _write_ready(path: Path, server: SubmissionServer) -> None:
-    """Write the file whole or not at all: whoever waits for it may read it at first sight."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    ready = {"pid": os.getpid(), "ports": server.ports, "tls_ports": server.tls_ports}
-    draft.write_text(json.dumps(ready))
-    draft.replace(path)
 
 
 def _body_key(server: Server, number: int, chance: int, days: int) -> str:

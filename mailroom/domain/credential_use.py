@@ -25,12 +25,23 @@ def refusal(
     `scope` is what it is used for; None asks about time and place only. An `address` that is
     unknown ("") is at no network, so a credential with networks is refused then.
     """
-    if credential.expires_at is not None and credential.expires_at <= now:
-        return Refusal.EXPIRED
-    if credential.networks and not _lies_in(address, credential.networks):
-        return Refusal.ADDRESS
+    refused = refusal_now(credential.expires_at, credential.networks, address=address, now=now)
+    if refused is not None:
+        return refused
     if scope is not None and not credential.scopes & {scope, ALL_SCOPES}:
         return Refusal.SCOPE
+    return None
+
+
+def refusal_now(
+    expires_at: float | None, networks: tuple[str, ...], *, address: str, now: float
+) -> Refusal | None:
+    """Say why what ends at `expires_at` (Unix seconds) and may be used from `networks` (CIDR; none
+    is everywhere) may not be used now from an IP address, or None."""
+    if expires_at is not None and expires_at <= now:
+        return Refusal.EXPIRED
+    if networks and not _lies_in(address, networks):
+        return Refusal.ADDRESS
     return None
 
 

@@ -1,9 +1,9 @@
 """Who calls: what a secret opens, and what that may do."""
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from mailroom.domain.credential_use import Refusal, refusal_now
 from mailroom.domain.tenancy.access import (
     ALL,
     DEFAULT_SERVER_SCOPES,
@@ -76,22 +76,12 @@ def identify(
 
 
 def _require_usable(key: Mapping[str, Any], address: str, now: float) -> None:
-    expires_at = key.get("expires_at")
-    if expires_at is not None and expires_at <= now:
+    networks = tuple(key.get("networks") or ())
+    refused = refusal_now(key.get("expires_at"), networks, address=address, now=now)
+    if refused is Refusal.EXPIRED:
         raise UnauthenticatedError("the key has expired", "key_expired")
-    networks = key.get("networks") or ()
-    if networks and not any(_holds(network, address) for network in networks):
+    if refused is not None:
         raise UnauthenticatedError("the key may not be used from this address", "address_refused")
-
-
-def _holds(network: str, address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return found in ipaddress.ip_network(network)
 
 
 def _opened(kind: Kind, key: Mapping[str, Any], registry: Registry) -> Principal | None:

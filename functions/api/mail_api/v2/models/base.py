@@ -1,7 +1,7 @@
 """What all schemas share: strictness, pages, and the kinds of strings there are."""
 
 import re
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -88,13 +88,8 @@ def _time_zone(name: str) -> str:
     return name
 
 
-def line(most: int, least: int = 1) -> Any:
-    """Return the type of a string of one line."""
-    limits = StringConstraints(min_length=least, max_length=most)
-    return Annotated[str, limits, AfterValidator(one_line)]
-
-
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(one_line)]
+Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(one_line)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(one_line)]
 Text = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(clean)]
 Permalink = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from mail_api.v2.models.base import Body, Reference, View, line
+from mail_api.v2.models.base import Body, Description, Reference, View
 
 StreamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
 
@@ -22,14 +22,14 @@ class StreamCreate(Body):
 
     name: StreamName
     class_: StreamClass = Field(alias="class")
-    description: line(500, 0) = ""  # type: ignore[valid-type]  # made by a function
+    description: Description = ""
     pool: Reference | None = None
 
 
 class StreamUpdate(Body):
     """What may be changed of a stream."""
 
-    description: line(500, 0) = ""  # type: ignore[valid-type]  # made by a function
+    description: Description = ""
     pool: Reference | None = None
 
 

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from mail_api.v2.models.base import Body, Listing, Moment, Query, Reference, View, line
+from mail_api.v2.models.base import Body, Listing, Moment, Query, Reference, View, one_line
 from mail_api.v2.models.streams import StreamName
 from mailroom.domain.suppression import MAX_DETAIL, Reason
 from mailroom.usecases.suppression_import import MAX_FILE
@@ -13,6 +13,8 @@ from mailroom.usecases.suppression_import import MAX_FILE
 MAX_INLINE = 700_000  # characters of a file sent in the call itself
 AddressText = Annotated[str, StringConstraints(min_length=3, max_length=254)]
 Stream = Annotated[StreamName | Literal[""], Field(description="A stream of the server alone")]
+
+Detail = Annotated[str, StringConstraints(max_length=MAX_DETAIL), AfterValidator(one_line)]
 
 
 class Form(StrEnum):
@@ -39,7 +41,7 @@ class SuppressionCreate(Body):
 
     address: AddressText
     reason: Reason = Field(default=Reason.MANUAL, strict=False)
-    detail: line(MAX_DETAIL, 0) = ""  # type: ignore[valid-type]  # made by a function
+    detail: Detail = ""
     expires_at: Moment | None = None
 
 

@@ -5,12 +5,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
-from mail_api.v2.models.base import Body, Dated, Name, Permalink, Reference, clean, line
+from mail_api.v2.models.base import Body, Dated, Name, Permalink, Reference, clean, one_line
 
 MAX_HTML = 200_000  # characters; a row holds 400 KB
 MAX_TEXT = 50_000
 
 Html = Annotated[str, StringConstraints(max_length=MAX_HTML), AfterValidator(clean)]
+# RFC 5322 section 2.1.1: the longest line of a header.
+Subject = Annotated[str, StringConstraints(max_length=998), AfterValidator(one_line)]
 Plain = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(clean)]
 
 
@@ -26,7 +28,7 @@ class TemplateCreate(Body):
 
     name: Name
     alias: Permalink | None = None
-    subject: line(998, 0) = ""  # type: ignore[valid-type]  # made by a function
+    subject: Subject = ""
     html: Html = ""
     text: Plain = ""
     engine: Engine = Engine.HANDLEBARS
@@ -38,7 +40,7 @@ class TemplateUpdate(Body):
 
     name: Name = ""
     alias: Permalink | None = None
-    subject: line(998, 0) = ""  # type: ignore[valid-type]  # made by a function
+    subject: Subject = ""
     html: Html = ""
     text: Plain = ""
     engine: Engine = Engine.HANDLEBARS
