@@ -106,11 +106,22 @@ class Listener:
         self._socket.close()
 
 
+def _at_one_port(tries: int = 50) -> tuple[Listener, Listener]:
+    """A port that is free at one address may be taken at the other: then another one is drawn."""
+    evil = Listener(EVIL)
+    try:
+        return Listener(GOOD, evil.port), evil
+    except OSError:
+        evil.stop()
+        if not tries:
+            raise
+    return _at_one_port(tries - 1)
+
+
 @pytest.fixture
 def hosts() -> Iterator[tuple[Listener, Listener]]:
     """The tenant's server and one that nobody may reach, at the same port."""
-    evil = Listener(EVIL)
-    good = Listener(GOOD, evil.port)
+    good, evil = _at_one_port()
     yield good, evil
     good.stop()
     evil.stop()
