@@ -141,8 +141,14 @@ def test_a_server_that_bounces_is_warned_held_and_lifted(
     platform("PATCH", server.path, limits)
     sent_many(server, [*(box("hard-bounce") for _ in range(4)), *(box() for _ in range(96))])
     braked(server, "held")
-    reasons = [each["event"] for each in server.owner.get(f"{server.path}/brakes")["history"]]
-    assert sorted(reasons) == ["ServerBrakeHeld", "ServerBrakeWarned"]
+
+    def told() -> list[str]:
+        history = server.owner.get(f"{server.path}/brakes")["history"]
+        return sorted(each["event"] for each in history)
+
+    # The state is written before anybody is told of it.
+    wanted = ["ServerBrakeHeld", "ServerBrakeWarned"]
+    wait_for(lambda: told() == wanted, what="both changes in the history")
     wait_for(
         lambda: len(events(server, "ServerBrakeWarned", "ServerBrakeHeld")) == 2,
         what="both webhooks",
