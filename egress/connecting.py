@@ -10,9 +10,11 @@ from pathlib import Path
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 
 from egress.core.mx import MxTarget
+from egress.core.tls_policy import TlsTrouble
 from egress.pipelined import PipelinedProtocol, Step
 from mailroom.domain.relay import TlsPolicy
 from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.transport.tls_result import TlsResult
 
 __all__ = ["Timeouts", "TlsPolicy", "connect", "tls_context", "upgrade"]
 
@@ -80,7 +82,7 @@ async def connect(
     except TimeoutError:
         why = f"timed out after {connect_timeout:g} s"
     except ssl.SSLError as error:
-        return SmtpReply(0, f"TLS handshake failed: {error}", Phase.STARTTLS)
+        return _handshake_failed(error)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
     else:
@@ -91,7 +93,7 @@ async def connect(
 
 async def upgrade(
     protocol: PipelinedProtocol, context: ssl.SSLContext, host: str, seconds: float
-) -> SmtpReply | None:
+) -> TlsTrouble | None:
     """Say STARTTLS and shake hands; return None when the connection is encrypted.
 
     Otherwise the server's refusal, or code 0 for a handshake that failed or took
@@ -101,10 +103,29 @@ async def upgrade(
         await protocol.start_tls(context, server_hostname=host, timeout=seconds)
     except SMTPResponseException as refusal:
         if refusal.code > 0:
-            return SmtpReply(refusal.code, refusal.message, Phase.STARTTLS)
+            return TlsTrouble(refusal.code, refusal.message, Phase.STARTTLS)
         trouble: Exception = refusal
     except (SMTPException, OSError, ValueError) as error:  # ssl.SSLError is an OSError
         trouble = error
     else:
         return None
-    return SmtpReply(0, f"TLS handshake failed: {trouble}", Phase.STARTTLS)
+    return _handshake_failed(trouble)
+
+
+def _handshake_failed(trouble: Exception) -> TlsTrouble:
+    return TlsTrouble(0, f"TLS handshake failed: {trouble}", Phase.STARTTLS, tls_result(trouble))
+
+
+def tls_result(trouble: Exception) -> TlsResult:
+    """Return what a report calls a handshake that ended with `trouble`."""
+    if not isinstance(trouble, ssl.SSLCertVerificationError):
+        return TlsResult.VALIDATION_FAILURE
+    return _CERTIFICATE.get(trouble.verify_code, TlsResult.CERTIFICATE_NOT_TRUSTED)
+
+
+# OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH.
+_CERTIFICATE = {
+    10: TlsResult.CERTIFICATE_EXPIRED,
+    62: TlsResult.CERTIFICATE_HOST_MISMATCH,
+    64: TlsResult.CERTIFICATE_HOST_MISMATCH,
+}

@@ -1,37 +1,23 @@
 """Keeps sessions open and hands them out again: a new connection costs more than a message."""
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from egress.connecting import Timeouts, TlsPolicy
-from egress.core.mx import MxAnswer, MxTarget
+from egress.core.mx import MxAnswer
+from egress.opening import NotOpened, Opener, OpenerSettings
 from egress.remembered import Remembered
 from egress.session import Session
+from egress.source import Source
 from mailroom.domain.relay import Relay
 from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.sending.settings import PathSettings, TlsUse
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One of our sending addresses (None lets the system choose) and its EHLO name.
-
-    `address6` is where connections to IPv6 addresses come from.
-    """
-
-    ehlo_name: str
-    address: str | None = None
-    address6: str | None = None
-
-    def towards(self, address: str) -> str | None:
-        """Return the address of ours from which to connect to `address`."""
-        return self.address6 if ":" in address else self.address
+__all__ = ["ConnectionPool", "PoolSettings", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +69,15 @@ class ConnectionPool:
         self._settings = settings
         self._clock = clock
         self._lanes: dict[_LaneKey, _Lane] = {}
-        self._broken_tls: Remembered[str, bool] = Remembered(settings.broken_tls, clock=clock)
-        self._no_login: Remembered[Relay, SmtpReply] = Remembered(
-            settings.refused_login, clock=clock
+        self._opener = Opener(
+            OpenerSettings(settings.timeouts, settings.authorities, settings.refused_login),
+            Remembered(settings.broken_tls, clock=clock),
+            clock=clock,
+        )
+        self._path = PathSettings(
+            addresses=settings.addresses,
+            connect_timeout=settings.connect_timeout,
+            tls=TlsUse(settings.tls.value),
         )
         self._closed = False
 
@@ -185,53 +177,9 @@ class ConnectionPool:
             kept.expiry = None
 
     async def _open(self, answer: MxAnswer, source: Source) -> _Kept | SmtpReply:
-        """Connect to the first target that greets us; else return the most telling refusal."""
-        relay = answer.relay
-        known = self._no_login.about(relay) if relay else None
-        if known:
-            return known
-        refusals: list[SmtpReply] = []
-        for target in _distinct(answer.targets, self._settings.addresses):
-            opened = await self._greet(target, source, relay)
-            if isinstance(opened, Session):
-                return _Kept(opened, self._clock())
-            refusals.append(opened)
-            if relay and opened.phase == Phase.AUTH and opened.code:
-                self._remember_login(relay, opened)
-                return opened  # its other addresses would say the same, and count the tries
-        spoken = [reply for reply in refusals if reply.code]
-        return (spoken or refusals)[-1]
-
-    async def _greet(
-        self, target: MxTarget, source: Source, relay: Relay | None
-    ) -> Session | SmtpReply:
-        wanted = relay.tls if relay else self._settings.tls
-        broken = wanted is TlsPolicy.OPPORTUNISTIC and self._broken_tls.about(target.host)
-        opened = await Session.open(
-            target,
-            ehlo_name=source.ehlo_name,
-            source_address=source.towards(target.address),
-            tls=TlsPolicy.NONE if broken else wanted,
-            timeouts=self._settings.timeouts,
-            connect_timeout=self._settings.connect_timeout,
-            login=relay.login if relay else None,
-            authorities=self._settings.authorities,
+        opened = await self._opener.open(
+            answer.targets, source=source, settings=self._path, relay=answer.relay
         )
-        if isinstance(opened, Session) and opened.tls_broken:
-            self._broken_tls.learn(target.host, fact=True)
-        return opened
-
-    def _remember_login(self, relay: Relay, reply: SmtpReply) -> None:
-        self._no_login.learn(relay, reply)
-        log.error(
-            "a relay refuses our login: its mail waits",
-            extra={"relay": f"{relay.host}:{relay.port}", "reply": str(reply)[:200]},
-        )
-
-
-def _distinct(targets: tuple[MxTarget, ...], limit: int) -> Iterator[MxTarget]:
-    """Return at most `limit` targets, each address once."""
-    by_address: dict[tuple[str, int], MxTarget] = {}
-    for target in targets:
-        by_address.setdefault((target.address, target.port), target)
-    yield from list(by_address.values())[:limit]
+        if isinstance(opened, NotOpened):
+            return opened.reply
+        return _Kept(opened.session, self._clock())

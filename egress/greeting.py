@@ -13,17 +13,19 @@ from egress.connecting import Timeouts, upgrade
 from egress.core import relay_login
 from egress.core.mx import MxTarget
 from egress.core.relay_login import Mechanism
+from egress.core.tls_policy import TlsTrouble
 from egress.core.wire import greeting_command
 from egress.pipelined import PipelinedProtocol, Step
 from mailroom.domain.relay import Login, TlsPolicy
 from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.transport.tls_result import TlsResult
 
 
 class Greeting:
     """One greeting; afterwards `extensions` and `tls` say what was agreed on.
 
     `tls_broken` is set if STARTTLS was begun and led nowhere: the connection is lost, one
-    without TLS may do.
+    without TLS may do. `tls_failure` says why there is no TLS although it was wanted.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Greeting:
         self.extensions: dict[str, str] = {}
         self.tls = False
         self.tls_broken = False
+        self.tls_failure: TlsResult | None = None
 
     async def run(
         self, policy: TlsPolicy, context: ssl.SSLContext, login: Login | None
@@ -72,11 +75,14 @@ class Greeting:
             return None
         may_be_plain = policy is TlsPolicy.OPPORTUNISTIC
         if "starttls" not in self.extensions:
+            self.tls_failure = TlsResult.STARTTLS_NOT_SUPPORTED
             text = "4.7.4 the host offers no STARTTLS, without which nothing is sent to it"
-            return None if may_be_plain else SmtpReply(451, text, Phase.STARTTLS)
+            trouble = TlsTrouble(451, text, Phase.STARTTLS, self.tls_failure)
+            return None if may_be_plain else trouble
         refusal = await upgrade(self._protocol, context, self._target.host, self._timeouts.starttls)
         if refusal is None:
             return await self._start_over()
+        self.tls_failure = refusal.result
         if refusal.code and self._usable:
             return None if may_be_plain else refusal  # "not now": it may go on in plain text
         self.tls_broken = True
@@ -88,7 +94,10 @@ class Greeting:
         self.extensions = {}  # RFC 3207 section 4.2: forget what plain text told
         refusal = await self._hello()
         # With TLS 1.3 a server that rejects the handshake shows it only at the first read.
-        self.tls_broken = refusal is not None and refusal.code == 0
+        if refusal is not None and refusal.code == 0:
+            self.tls_broken = True
+            self.tls_failure = TlsResult.VALIDATION_FAILURE
+            return TlsTrouble(0, refusal.text, refusal.phase, self.tls_failure)
         return refusal
 
     async def _log_in(self, login: Login) -> SmtpReply | None:

@@ -102,6 +102,15 @@ class PipelinedProtocol(SMTPProtocol):
             self.abort()
         return self.is_connected
 
+    @property
+    def tls_facts(self) -> tuple[str, str]:
+        """The TLS version and cipher in use, two empty texts without TLS."""
+        tls = self.transport.get_extra_info("ssl_object") if self.transport else None
+        if tls is None:
+            return "", ""
+        cipher = tls.cipher()
+        return tls.version() or "", cipher[0] if cipher else ""
+
     def abort(self) -> None:
         """Hang up now."""
         if self.transport is not None:

@@ -4,6 +4,7 @@ Whatever the peer does comes back as an `SmtpReply`; exceptions are the caller's
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,16 +26,21 @@ _MAIL_STEPS = (2, 2, 354)
 
 
 class Session:
-    """An open session. One transaction at a time; replies are data."""
+    """An open session. One transaction at a time; replies are data.
+
+    `tls_version` and `tls_cipher` are as OpenSSL names them, "" without TLS; `tls_verified` says
+    that the certificate is the host's. `tls_failure` is why there is no TLS although it was
+    wanted; with `tls_broken` it was begun and failed, so that plain may be tried first next time.
+    """
 
     def __init__(
         self,
         protocol: PipelinedProtocol,
         target: MxTarget,
         timeouts: Timeouts,
-        extensions: dict[str, str],
+        greeting: Greeting,
         *,
-        tls: bool,
+        verified: bool,
     ) -> None:
         """Use `open` instead."""
         self._protocol = protocol
@@ -42,9 +48,13 @@ class Session:
         self._busy = False
         self._open_transaction = False  # the next MAIL needs an RSET in front
         self.target = target
-        self.extensions = extensions
-        self.tls = tls
-        self.tls_broken = False  # STARTTLS failed on this host: try plain first next time
+        self.extensions = greeting.extensions
+        self.tls = greeting.tls
+        self.tls_version, self.tls_cipher = protocol.tls_facts
+        self.tls_verified = verified and self.tls
+        self.tls_failure = greeting.tls_failure
+        self.tls_broken = False
+        self.counted_for: set[str] = set()  # domains whose TLS reports know of this session
         self.transactions = 0
         self.stale = False
 
@@ -63,10 +73,11 @@ class Session:
     ) -> Self | SmtpReply:
         """Connect to `target` from `source_address` and greet; `connect_timeout` in seconds.
 
-        Returns the session, or the reply (or absence of one) that prevented it; refusals of a
-        `login` have phase AUTH. With opportunistic TLS a failed handshake leads to one more
-        connection without TLS, and `tls_broken` on its session. `authorities` is a PEM file of
-        whom to trust where certificates are checked; the system's are when left out.
+        Returns the session, or the reply (or absence of one) that prevented it, a `TlsTrouble` if
+        it was about TLS; refusals of a `login` have phase AUTH. With opportunistic TLS a failed
+        handshake leads to one more connection without TLS, and `tls_broken` on its session.
+        `authorities` is a PEM file of whom to trust where certificates are checked; the system's
+        are when left out.
         """
         context = tls_context(tls, authorities)
         implicit = context if tls is TlsPolicy.IMPLICIT else None
@@ -80,7 +91,8 @@ class Session:
             protocol.abort()
             raise
         if refusal is None:
-            return cls(protocol, target, timeouts, greeting.extensions, tls=greeting.tls)
+            verified = context.verify_mode is ssl.CERT_REQUIRED
+            return cls(protocol, target, timeouts, greeting, verified=verified)
         protocol.farewell(timeouts.quit)
         if not greeting.tls_broken or tls is not TlsPolicy.OPPORTUNISTIC:
             return _bounded(refusal)
@@ -95,6 +107,7 @@ class Session:
         )
         if isinstance(plain, Session):
             plain.tls_broken = True
+            plain.tls_failure = greeting.tls_failure
         return plain
 
     @property

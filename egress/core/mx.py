@@ -9,6 +9,7 @@ import idna
 
 from mailroom.domain.relay import Relay
 from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.sending.settings import IpUse
 
 MAX_HOSTS = 10  # mail exchangers looked up for one domain
 MAX_ADDRESSES = 8  # addresses kept of one mail exchanger
@@ -192,6 +193,21 @@ def decide(
     else:
         refusal = refused(550, f"5.4.4 no mail exchanger of {domain} has a usable address")
     return replace(refusal, best=best)
+
+
+def by_family(
+    targets: Iterable[MxTarget], use: IpUse, *, ipv4: bool, ipv6: bool
+) -> tuple[MxTarget, ...]:
+    """Return those of `targets` that `use` and the families we have allow, best first.
+
+    Preference goes before family, and equals keep their order.
+    """
+    ipv4 = ipv4 and use is not IpUse.IPV6_ONLY
+    ipv6 = ipv6 and use is not IpUse.IPV4_ONLY
+    usable = [each for each in targets if (ipv6 if ":" in each.address else ipv4)]
+    six_last = use is not IpUse.IPV6_FIRST
+    usable.sort(key=lambda each: (each.preference, (":" in each.address) is six_last))
+    return tuple(usable)
 
 
 def shuffled(answer: MxAnswer, chance: Chance) -> MxAnswer:
