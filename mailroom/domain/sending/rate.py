@@ -34,7 +34,8 @@ class Rate:
         return Rate(self.amount * factor, self.seconds)
 
     def __str__(self) -> str:
-        return f"{self.amount:g}/{self.seconds:g}s"
+        # Whole digits, so that `parse_rate` reads it back: `g` would write 1e+07.
+        return f"{_plain(self.amount)}/{_plain(self.seconds)}s"
 
 
 def parse_rate(text: str) -> Rate:
@@ -45,3 +46,7 @@ def parse_rate(text: str) -> Rate:
             f"{text[:40]!r} is no rate: write it like 100/min, 5/s, 3/10s or 20000/day"
         )
     return Rate(float(found[1]), int(found[2] or 1) * _UNITS[found[3]])
+
+
+def _plain(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
