@@ -97,12 +97,12 @@ class Deliveries:
             _s(State.ATTEMPTING),
             _s(ask.claim),
             _n(round(ask.until * _MS)),
-            *_place(key),
+            *place(key),
             _n(ask.wake_up.generation),
             *(_s(state) for state in sorted(CLAIMABLE)),
         )
-        item = answer.get("Item") if _applied(answer) else None
-        delivery = _delivery(item) if item else await self.get(key)
+        item = answer.get("Item") if applied(answer) else None
+        delivery = read_delivery(item) if item else await self.get(key)
         # A refusal may be the echo of our own claim whose first answer was lost on the way.
         return delivery if delivery and delivery.claim == ask.claim else None
 
@@ -119,10 +119,10 @@ class Deliveries:
             _n(after.uncertain),
             _s(json.dumps(dump_event(event), separators=(",", ":"))),
             *due,
-            *_place(after.key),
+            *place(after.key),
             _s(claim),
         )
-        return _applied(answer)
+        return applied(answer)
 
     async def release(
         self,
@@ -140,14 +140,14 @@ class Deliveries:
         if due_at is not None:
             statement, due = self._statements.park, _due(key, due_at)
         answer = await self._write(
-            statement, _s(back_to), _n(generation), *due, *_place(key), _s(claim)
+            statement, _s(back_to), _n(generation), *due, *place(key), _s(claim)
         )
-        return _applied(answer)
+        return applied(answer)
 
     async def get(self, key: DeliveryKey) -> Delivery | None:
         """Return the delivery as it is now."""
         item = await self._get(*_texts(key))
-        return _delivery(item) if item else None
+        return read_delivery(item) if item else None
 
     async def submission(self, server: ServerId, number: int) -> Submission | None:
         """Return the submission if it is committed."""
@@ -192,7 +192,8 @@ class Deliveries:
         return responses
 
 
-def _applied(answer: Mapping[str, Any]) -> bool:
+def applied(answer: Mapping[str, Any]) -> bool:
+    """Say whether a statement took effect. Raises LedgerError if that is not known."""
     error = answer.get("Error")
     if error is None:
         return True
@@ -205,7 +206,8 @@ def _texts(key: DeliveryKey) -> tuple[str, str]:
     return mail_pk(key.server, key.number), delivery_sk(key.index)
 
 
-def _place(key: DeliveryKey) -> list[dict[str, str]]:
+def place(key: DeliveryKey) -> list[dict[str, str]]:
+    """Return the key of a delivery's row as parameters of a statement."""
     return [_s(text) for text in _texts(key)]
 
 
@@ -225,7 +227,8 @@ def _seconds(item: Mapping[str, Any], name: str) -> float | None:
     return int(item[name]["N"]) / _MS if name in item else None
 
 
-def _delivery(item: Mapping[str, Any]) -> Delivery:
+def read_delivery(item: Mapping[str, Any]) -> Delivery:
+    """Return the delivery that a row stands for."""
     return Delivery(
         key=read_delivery_key(item["pk"]["S"], item["sk"]["S"]),
         recipient=item["rcpt"]["S"],
