@@ -144,6 +144,12 @@ class BrakeError(MailroomError):
     code = "brake_conflict"
 
 
+class OrderError(MailroomError):
+    """An operator's order cannot be obeyed as it stands."""
+
+    code = "order_not_possible"
+
+
 class LastOneError(MailroomError):
     """Somebody has to stay: an organisation's last owner, the platform's last administrator."""
 
