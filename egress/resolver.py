@@ -13,13 +13,24 @@ import dns.rdatatype
 import dns.resolver
 from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.MX import MX
+from dns.rdtypes.ANY.TXT import TXT
 from dns.rrset import RRset
 
 from egress.core import mx
-from egress.core.mx import Addresses, AddressGuard, Lookup, Mx, MxAnswer, MxRecords, MxTarget
+from egress.core.mx import (
+    Addresses,
+    AddressGuard,
+    Lookup,
+    Mx,
+    MxAnswer,
+    MxRecords,
+    MxTarget,
+    Texts,
+)
 from mailroom.domain.relay import Relay, parse_host_port
 
 MAX_ALIASES = 8  # CNAME hops followed
+MAX_TEXTS = 20  # TXT records read of one name
 _Ask = Callable[[], Awaitable[MxAnswer]]
 _TRIES = 2  # a name is believed not to exist when two questions say so
 
@@ -91,6 +102,14 @@ class MxResolver:
         if not targets:
             return mx.refused(451, f"4.4.4 the relay {relay.host} has no address it may have")
         return mx.shuffled(MxAnswer(targets, ttl=found.ttl, relay=relay), self._chance)
+
+    async def texts(self, name: str) -> Texts:
+        """Return the TXT records of `name` (A-labels), at most 20. They are not cached."""
+        return await self._dns.texts(name)
+
+    async def addresses(self, host: str) -> Addresses:
+        """Return the addresses of `host` (A-labels), whoever may be behind them. Not cached."""
+        return await self._dns.addresses(host)
 
     async def close(self) -> None:
         """Stop the look-ups still running."""
@@ -168,6 +187,14 @@ class _Dns:
             if isinstance(each, MX)
         )
         return MxRecords(lookup, records, rrset.ttl)
+
+    async def texts(self, name: str) -> Texts:
+        lookup, rrset = await self._records(name, dns.rdatatype.TXT)
+        if rrset is None:
+            return Texts(lookup)
+        found = [b"".join(each.strings) for each in rrset if isinstance(each, TXT)]
+        texts = tuple(each.decode("ascii", "replace") for each in found[:MAX_TEXTS])
+        return Texts(lookup, texts, rrset.ttl)
 
     async def addresses(self, host: str) -> Addresses:
         kinds = [dns.rdatatype.A, dns.rdatatype.AAAA] if self._ipv6 else [dns.rdatatype.A]

@@ -58,6 +58,15 @@ class Addresses:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """The answer to a TXT question, the strings of each record joined; `ttl` in seconds."""
+
+    lookup: Lookup
+    texts: tuple[str, ...] = ()
+    ttl: float = NEGATIVE_TTL
+
+
+@dataclass(frozen=True, slots=True)
 class MxTarget:
     """One address to connect to. `host` is the name its certificate would carry."""
 
