@@ -1,0 +1,127 @@
+"""What one process may still send from an address to a group of providers: its part of the caps.
+
+It never waits: what it lacks is booked by whoever runs it, and what it says meanwhile is when to
+ask again. A part is of one hour and ends with it. What is under way when an hour or a day ends
+counts in the next one too, because it may be accepted there.
+"""
+
+from mailroom.domain.warmup.booking import Booking, Granted, Wish
+from mailroom.domain.warmup.plan import slice_size
+from mailroom.domain.warmup.progress import HOUR, utc_day
+
+REFILL_SECONDS = 0.25  # so long a booking takes, about
+
+
+class Allowance:
+    """The part of one process. Times are Unix seconds."""
+
+    __slots__ = ("_booked", "_day", "_in_flight", "_slice", "_until", "_used")
+
+    def __init__(self) -> None:
+        self._day = -1
+        self._booked = Booking()
+        self._used = Booking()
+        self._in_flight = 0
+        self._slice = 1
+        self._until = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are under way."""
+        return self._in_flight
+
+    @property
+    def booking(self) -> Booking:
+        """What this process has booked, as it knows."""
+        return self._booked
+
+    def earliest(self, now: float) -> float:
+        """Return when the next message may go: `now`, or when to ask again."""
+        self._roll(now)
+        if min(self._left()) > 0:
+            return now
+        return self._until if self._until > now else now + REFILL_SECONDS
+
+    def take(self, now: float) -> bool:
+        """Count a message that is about to go out; False, and nothing is counted, if none may."""
+        self._roll(now)
+        if min(self._left()) <= 0:
+            return False
+        self._used = self._used.more(1, 1)
+        self._in_flight += 1
+        return True
+
+    def accepted(self, now: float) -> None:
+        """Note that a message which was under way was accepted, or may have been."""
+        self._roll(now)
+        self._in_flight = max(0, self._in_flight - 1)
+
+    def refused(self, now: float) -> None:
+        """Note that one was not accepted: another may go instead. The attempt stays counted."""
+        self._roll(now)
+        if self._in_flight:
+            self._in_flight -= 1
+            self._used = self._used.more(-1, 0)
+
+    def wish(self, now: float) -> Wish | None:
+        """Return what to book now so that nobody has to wait; None if there is enough or no more.
+
+        What is in hand after a booking is one slice at most.
+        """
+        self._roll(now)
+        if self._until > now:
+            return None
+        units, tries = self._left()
+        most_tries = -(-self._slice * 13 // 10)
+        if units * 2 > self._slice and tries * 2 > most_tries:
+            return None
+        return Wish(max(0, self._slice - units), max(0, most_tries - tries))
+
+    def granted(self, granted: Granted, cap: int) -> None:
+        """Take over what was booked; `cap` is the day's cap, which decides about the next slice.
+
+        What was booked for an hour that is over meanwhile is worth nothing.
+        """
+        self._slice = slice_size(cap)
+        if granted.booking.hour == self._booked.hour:
+            self._booked = granted.booking
+            self._until = granted.until
+
+    def give_back(self, now: float) -> Booking | None:
+        """Give up what is not used; return the totals that are left to write, None if none are."""
+        self._roll(now)
+        least = _least(self._booked, self._used)
+        if least == self._booked:
+            return None
+        self._booked = least
+        return least
+
+    def _left(self) -> tuple[int, int]:
+        booked, used = self._booked, self._used
+        return (
+            min(booked.units - used.units, booked.hour_units - used.hour_units),
+            min(booked.tries - used.tries, booked.hour_tries - used.hour_tries),
+        )
+
+    def _roll(self, now: float) -> None:
+        hour = int(now // HOUR)
+        if hour == self._booked.hour:
+            return
+        day, flying = utc_day(now), self._in_flight
+        same = day == self._day
+        used = self._used if same else Booking(units=flying)
+        # Booked is only what the row has: what is under way still has to be booked for this hour.
+        booked = _least(self._booked, used) if same else Booking()
+        self._used = Booking(used.units, used.tries, hour, hour_units=flying)
+        self._booked = Booking(booked.units, booked.tries, hour)
+        self._day, self._until = day, 0.0
+
+
+def _least(one: Booking, other: Booking) -> Booking:
+    return Booking(
+        min(one.units, other.units),
+        min(one.tries, other.tries),
+        one.hour,
+        min(one.hour_units, other.hour_units),
+        min(one.hour_tries, other.hour_tries),
+    )
