@@ -1,0 +1,12 @@
+"""What there is to send from."""
+
+from typing import Protocol
+
+from mailroom.domain.sending.source import Fleet
+
+
+class Sources(Protocol):
+    """The pools and addresses that the platform manages."""
+
+    def read(self) -> Fleet:
+        """Return all of them as they are now. A host's own address is not among them."""
