@@ -86,6 +86,7 @@ def migrations(environment: Mapping[str, str]) -> "tuple[list[Work], Checkpoints
         RegistryCheckpoints,
     )
     from mailroom.usecases.adopt_rows import AdoptPorts, AdoptRows
+    from mailroom.usecases.runtime_rows import WriteRuntimeRows
 
     dynamodb = client("dynamodb")
     walk = DirectoryWalk(dynamodb, directory)
@@ -102,5 +103,6 @@ def migrations(environment: Mapping[str, str]) -> "tuple[list[Work], Checkpoints
         DropPrivateSet(dynamodb, directory),
         IndexMail(dynamodb, mail),
         MoveCounters(dynamodb, counters),
+        WriteRuntimeRows(ports.registrar.registry, walk),
     ]
     return works, RegistryCheckpoints(ports.registrar.registry)

@@ -208,12 +208,17 @@ class LeaseKeeper:
         for source in fleet.addresses:
             if changed := self._holdings.learned(source):
                 self._listener.gained(changed.source)
+        self._reach = await self._reached(fleet)
+
+    async def _reached(self, fleet: Fleet) -> frozenset[str] | None:
+        """Return what this machine can have; what it could not bind to lately counts as not."""
         now = self._clock()
         self._refused = {id_: until for id_, until in self._refused.items() if until > now}
-        ids = {each.id for each in fleet.addresses}
         reach = await self._binder.reach(fleet.addresses)
-        refused = self._refused.keys()
-        self._reach = reach if reach is None and not refused else (reach or ids) - refused
+        if not self._refused:
+            return reach
+        near = reach if reach is not None else {each.id for each in fleet.addresses}
+        return frozenset(near) - self._refused.keys()
 
     def _beat(self) -> HostBeat:
         process = self._process

@@ -50,6 +50,7 @@ class Stand:
         )
         self.kinds = {DELETE: lambda job, now: delete_step(job, now, self.ports)}
         self.pools: dict[str, str] = {}
+        self.addresses: dict[str, str] = {}
         self.organisations = {name: self.make(name) for name in ("mine", "other")}
         self.clock.at += 40 * DAY
 
@@ -68,13 +69,14 @@ class Stand:
         self.registry.write([Change.put(dump_watch(watch)), Change.put(dump_due(watch))])
         pool = self.registrar.create(POOL, owner, {"name": name}, actor=ACTOR, organisation=made.id)
         self.pools[name] = pool.id
-        self.registrar.create(
+        address = self.registrar.create(
             POOL_ADDRESS,
             pool.owner,
             {"ipv4": f"192.0.2.{len(name)}", "hostname": f"{name}.test"},
             actor=ACTOR,
             organisation=made.id,
         )
+        self.addresses[name] = address.id
         for number in (1, 2):
             id_ = ServerId(f"{name[0]}{number}".ljust(10, "x"))
             fields = {
@@ -121,7 +123,8 @@ class Stand:
         """Everything that is there, by whose it is."""
         places = [*self.registry._records]
         mine = self.organisations["mine"].id
-        names = (mine, "mine", "m1xx", "m2xx", self.pools["mine"], "192.0.2.4")
+        sources = (self.pools["mine"], self.addresses["mine"], "192.0.2.4")
+        names = (mine, "mine", "m1xx", "m2xx", *sources)
         texts = [f"{place.partition} {place.sort}" for place in places]
         texts += [f"mail {key}" for key in self.ledger.rows]
         texts += [f"mail {server}" for server, _ in self.ledger.submissions]

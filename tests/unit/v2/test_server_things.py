@@ -214,6 +214,19 @@ def test_retention_of_metadata_outlives_that_of_messages(platform: Management, s
     assert platform.ask("PATCH", path, {"retention_raw_days": 60}).status == 200
 
 
+def test_pools_and_addresses_say_what_hosts_need(platform: Management) -> None:
+    pool = platform.made("/pools", {"name": "Six", "prefer_ipv6": True, "default": True})
+    assert (pool["prefer_ipv6"], pool["default"]) == (True, True)
+    body = {"ipv4": "192.0.2.7", "hostname": "mx7.mail.test", "private": "10.0.0.7", "host": "h-1"}
+    path = f"/pools/{pool['id']}/addresses"
+    made = platform.made(path, body)
+    assert (made["private"], made["host"], made["plan"]) == ("10.0.0.7", "h-1", None)
+    changed = platform.ask("PATCH", f"{path}/{made['id']}", {"host": None, "plan": "slow"}).json
+    assert (changed["private"], changed["host"], changed["plan"]) == ("10.0.0.7", None, "slow")
+    for bad in ({"private": "host"}, {"plan": "no plan"}, {"host": ""}):
+        assert platform.ask("PATCH", f"{path}/{made['id']}", bad).status == 422
+
+
 def test_an_address_is_in_one_pool_and_a_pool_with_addresses_stays(platform: Management) -> None:
     one, two = (platform.made("/pools", {"name": name})["id"] for name in ("One", "Two"))
     body = {"ipv4": "192.0.2.1", "hostname": "mx1.mail.test"}

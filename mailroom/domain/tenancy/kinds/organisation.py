@@ -19,7 +19,11 @@ def _permalink(_: str, fields: Mapping[str, Any]) -> str | None:
 
 def _runtime(organisation: Resource) -> Sequence[Record]:
     fields = organisation.fields
-    body = {"suspended": fields.get("suspended"), "time_zone": fields.get("time_zone", "UTC")}
+    body = {
+        "suspended": fields.get("suspended"),
+        "time_zone": fields.get("time_zone", "UTC"),
+        "default_pool": fields.get("default_pool"),
+    }
     if organisation.deleted_at is not None:  # its servers' rows are still there, and must not send
         body |= {"suspended": "The organisation is deleted", "deleted": True}
     return [Record(Place(f"organisation#{organisation.id}"), body)]

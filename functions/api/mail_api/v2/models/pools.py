@@ -49,6 +49,10 @@ class PoolCreate(Body):
     purpose: Purpose = Purpose.MIXED
     organisations: References | None = None
     overflow: Reference | None = Field(None, description="Pool that takes what this one cannot")
+    prefer_ipv6: bool = Field(False, description="Try IPv6 first where both sides have it")
+    default: bool = Field(
+        False, description="Takes mail that nothing chooses a pool for; of several, the newest"
+    )
     external_id: Reference | None = None
 
 
@@ -59,6 +63,8 @@ class PoolUpdate(Body):
     purpose: Purpose = Purpose.MIXED
     organisations: References | None = None
     overflow: Reference | None = None
+    prefer_ipv6: bool = False
+    default: bool = False
     external_id: Reference | None = None
 
 
@@ -69,6 +75,8 @@ class Pool(Dated):
     purpose: Purpose = Purpose.MIXED
     organisations: list[str] | None = None
     overflow: str | None = None
+    prefer_ipv6: bool = False
+    default: bool = False
     external_id: str | None = None
     deleted_at: float | None = None
 
@@ -89,8 +97,11 @@ class AddressCreate(Body):
     ipv4: Ipv4
     ipv6: Ipv6 | None = None
     hostname: HostName = Field(description="What we say in EHLO; its PTR must be the same")
+    private: Ipv4 | None = Field(None, description="What a host binds to, if that is another one")
     weight: int = Field(100, ge=0, le=100)
     state: AddressState = AddressState.COLD
+    plan: Reference | None = Field(None, description="Name of its warm-up plan")
+    host: Reference | None = Field(None, description="Name of the only host that may use it")
     external_id: Reference | None = None
 
 
@@ -99,8 +110,11 @@ class AddressUpdate(Body):
 
     ipv6: Ipv6 | None = None
     hostname: HostName = ""
+    private: Ipv4 | None = None
     weight: int = Field(100, ge=0, le=100)
     state: AddressState = AddressState.COLD
+    plan: Reference | None = None
+    host: Reference | None = None
     external_id: Reference | None = None
 
 
@@ -110,8 +124,11 @@ class Address(Dated):
     ipv4: str
     ipv6: str | None = None
     hostname: str
+    private: str | None = None
     weight: int = 100
     state: AddressState = AddressState.COLD
+    plan: str | None = None
+    host: str | None = None
     external_id: str | None = None
     deleted_at: float | None = None
 
