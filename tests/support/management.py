@@ -8,6 +8,7 @@ from typing import Any
 from mail_api.door import door
 from mail_api.routes import create_app
 from mail_api.v2.desk import Desk, Rates
+from mail_api.v2.resources.egress_calls import EgressArea
 from mail_api.v2.resources.statistics import StatisticsArea
 
 from mailroom.adapters.chalice_http import Handler, http_api
@@ -16,6 +17,7 @@ from mailroom.domain.suppression import recipient_hmac
 from mailroom.domain.tenancy.access import ALL
 from mailroom.domain.tenancy.record import Change, Place, Record
 from mailroom.domain.tenancy.spelling import credential_pk
+from mailroom.fakes.control import MemoryControl
 from mailroom.fakes.dns import MemoryDkimKeys, MemoryDns, MemorySpf
 from mailroom.fakes.erasure import MemoryErasure
 from mailroom.fakes.files import MemoryFiles
@@ -62,6 +64,7 @@ class Management:
     calls: MemoryNotifications = field(default_factory=MemoryNotifications)
     files: MemoryFiles = field(default_factory=MemoryFiles)
     names: MemoryDns = field(default_factory=MemoryDns)
+    control: MemoryControl = field(default_factory=MemoryControl)
 
     def __post_init__(self) -> None:
         self.areas = {**self.standard_areas(), **self.areas}
@@ -99,6 +102,7 @@ class Management:
             "files": lambda: self.files,
             "recipients": lambda: self.recipients,
             "statistics": lambda: self.statistics,
+            "egress": lambda: EgressArea(self.control),
         }
 
     @cached_property

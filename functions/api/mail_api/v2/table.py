@@ -10,6 +10,8 @@ from mail_api.v2.resources import (
     credentials,
     description,
     domains,
+    egress,
+    egress_orders,
     inbound,
     invitations,
     jobs,
@@ -55,6 +57,8 @@ OPERATIONS: Sequence[Operation] = (
     *recipients.OPERATIONS,
     *jobs.OPERATIONS,
     *audit.OPERATIONS,
+    *egress.OPERATIONS,
+    *egress_orders.OPERATIONS,
 )
 
 

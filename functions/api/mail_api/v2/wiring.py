@@ -12,6 +12,7 @@ from mailroom.usecases.registrar import Registrar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mail_api.v2.resources.egress_calls import EgressArea
     from mail_api.v2.resources.statistics import StatisticsArea
     from mailroom.adapters.dynamo_directory import DynamoDirectory
     from mailroom.adapters.dynamo_search import DynamoSearch
@@ -56,6 +57,7 @@ def desk_of(api: "Callable[[], Api]") -> Desk:
             "domains": domain_ports,
             "invitations": invitations,
             "statistics": partial(statistics, api),
+            "egress": egress,
         },
     )
 
@@ -92,6 +94,17 @@ def statistics(api: "Callable[[], Api]") -> "StatisticsArea":
         policy=BrakePolicy(settings.brake_complaint_rate, settings.brake_bounce_rate),
     )
     return StatisticsArea(brakes, DynamoLimits(bound_limits(counters)))
+
+
+@cache
+def egress() -> "EgressArea":
+    """Return what hosts, the API and the scheduler share. Raises SettingsError."""
+    from mail_api.v2.resources.egress_calls import EgressArea
+    from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
+    from mailroom.adapters.tables import bound
+
+    rows = bound(ControlRow, load_settings(os.environ).resource("table", "control"))
+    return EgressArea(DynamoControl(rows))
 
 
 @cache
