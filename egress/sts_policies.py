@@ -7,6 +7,7 @@ TXT record names one we do not have, and again once a day.
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -33,6 +34,7 @@ _REFRESH_AGE = 86_400.0  # seconds; section 10.2 suggests once a day
 _ROUND = 3_600.0  # seconds between two rounds of refreshing
 _LIMIT = 20_000  # domains in memory
 _STS = AppliedPolicy("sts")
+_NAME = re.compile(r"[a-z0-9_.-]+\Z")
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,8 @@ class StsPolicies:
         try:
             name = a_label(domain)
         except ValueError:
+            return None
+        if not _NAME.match(name):
             return None
         kept, now = self._kept.get(name), self._now()
         expired = kept is not None and kept.policy is not None and not kept.valid(now)

@@ -1,0 +1,178 @@
+"""Fetching MTA-STS policies over real HTTPS on loopback."""
+
+import http.server
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from egress.connecting import TlsPolicy, tls_context
+from egress.core.mx import Addresses, Lookup
+from egress.sts_fetch import StsFetcher, StsFetchError
+from mailroom.domain.transport.sts import MAX_POLICY, StsMode, StsPolicy
+from mailroom.domain.transport.tls_result import TlsResult
+from tests.egress.tls_peers import Authority, an_authority
+
+POLICY = b"version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 86400\n"
+Script = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return an_authority(tmp_path_factory.mktemp("authority"))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    script: Script
+    asked: list[tuple[str, str | None]]
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers["Host"]))
+        self.script()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def page(
+    octets: bytes = POLICY, status: int = 200, kind: str = "text/plain; charset=utf-8"
+) -> Script:
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Type", kind)
+        handler.send_header("Location", "https://elsewhere.test/")
+        handler.send_header("Content-Length", str(len(octets)))
+        handler.end_headers()
+        handler.wfile.write(octets)
+
+    return answer
+
+
+@contextmanager
+def web_server(
+    tls: ssl.SSLContext, script: Script
+) -> Iterator[tuple[int, list[tuple[str, str | None]]]]:
+    asked: list[tuple[str, str | None]] = []
+    handler = type("Scripted", (Handler,), {"script": script, "asked": asked})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who hangs up is a test
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_address[1], asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Book:
+    def __init__(self, *addresses: str) -> None:
+        self.addresses_ = addresses
+
+    async def addresses(self, host: str) -> Addresses:
+        assert host == "mta-sts.example.org"
+        return Addresses(Lookup.FOUND if self.addresses_ else Lookup.EMPTY, self.addresses_)
+
+
+async def fetch(
+    authority: Authority,
+    port: int,
+    *addresses: str,
+    networks: tuple[str, ...] = ("127.0.0.0/8",),
+    seconds: float = 5.0,
+) -> StsPolicy:
+    fetcher = StsFetcher(
+        Book(*addresses),
+        networks=networks,
+        tls=tls_context(TlsPolicy.VERIFIED, authority.file),
+        port=port,
+        timeout=seconds,
+    )
+    try:
+        return await fetcher.fetch("example.org")
+    finally:
+        fetcher.close()
+
+
+async def test_a_policy_is_fetched_from_its_well_known_place(authority: Authority) -> None:
+    with web_server(authority.host("mta-sts.example.org"), page()) as (port, asked):
+        policy = await fetch(authority, port, "127.0.0.1")
+    assert policy == StsPolicy(StsMode.ENFORCE, 86_400, ("mx.example.org",))
+    assert asked == [("/.well-known/mta-sts.txt", f"mta-sts.example.org:{port}")]
+
+
+@pytest.mark.parametrize(
+    ("script", "result"),
+    [
+        (page(b"", 404), TlsResult.STS_POLICY_FETCH_ERROR),
+        (page(POLICY, 301), TlsResult.STS_POLICY_FETCH_ERROR),
+        (page(POLICY, kind="text/html"), TlsResult.STS_POLICY_INVALID),
+        (page(b"<html>"), TlsResult.STS_POLICY_INVALID),
+        (page(POLICY + b"x: " + b"y" * MAX_POLICY), TlsResult.STS_POLICY_INVALID),
+        (lambda handler: handler.connection.close(), TlsResult.STS_POLICY_FETCH_ERROR),
+    ],
+)
+async def test_what_is_no_policy_is_named_for_the_report(
+    script: Script, result: TlsResult, authority: Authority
+) -> None:
+    with (
+        web_server(authority.host("mta-sts.example.org"), script) as (port, asked),
+        pytest.raises(StsFetchError) as problem,
+    ):
+        await fetch(authority, port, "127.0.0.1")
+    assert (problem.value.result, len(asked)) == (result, 1)
+
+
+@pytest.mark.parametrize("kind", ["mismatch", "expired", "stranger"])
+async def test_a_web_server_with_a_bad_certificate_has_no_policy(
+    kind: str, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name = "mta-sts.example.org"
+    match kind:
+        case "mismatch":
+            context = authority.host("www.example.org")
+        case "expired":
+            context = authority.host(name, expired=True)
+        case _:
+            context = an_authority(tmp_path_factory.mktemp("other")).host(name)
+    with (
+        web_server(context, page()) as (port, asked),
+        pytest.raises(StsFetchError) as problem,
+    ):
+        await fetch(authority, port, "127.0.0.1")
+    assert (problem.value.result, asked) == (TlsResult.STS_WEBPKI_INVALID, [])
+
+
+@pytest.mark.parametrize(
+    ("addresses", "networks"),
+    [((), ()), (("127.0.0.1",), ()), (("10.0.0.1", "169.254.169.254", "::1"), ())],
+)
+async def test_private_addresses_are_never_asked(
+    addresses: tuple[str, ...], networks: tuple[str, ...], authority: Authority
+) -> None:
+    with (
+        web_server(authority.host("mta-sts.example.org"), page()) as (port, asked),
+        pytest.raises(StsFetchError) as problem,
+    ):
+        await fetch(authority, port, *addresses, networks=networks)
+    assert (problem.value.result, asked) == (TlsResult.STS_POLICY_FETCH_ERROR, [])
+
+
+async def test_a_web_server_that_takes_too_long_is_given_up(authority: Authority) -> None:
+    stop = threading.Event()
+
+    def slowly(handler: http.server.BaseHTTPRequestHandler) -> None:
+        while not stop.wait(0.02):
+            handler.wfile.write(b"x")  # an octet now and then keeps a socket's own time-out away
+
+    with web_server(authority.host("mta-sts.example.org"), slowly) as (port, _):
+        try:
+            with pytest.raises(StsFetchError) as problem:
+                await fetch(authority, port, "127.0.0.1", seconds=0.3)
+        finally:
+            stop.set()
+    assert problem.value.result is TlsResult.STS_POLICY_FETCH_ERROR
