@@ -55,9 +55,9 @@ class Transition:
 class PathRecord:
     """What a path is worth remembering. Times are Unix seconds, `rate` messages a minute.
 
-    `until` None does not end by time; `base` is the seconds that strikes multiply; `probed` is how
-    many cohorts of a probe were clean. `learned` is messages per connection. `seen` is when this
-    was written.
+    `until` None does not end by time; `base` is the seconds that strikes multiply; the window does
+    not grow before `hold_until`; `probed` is how many cohorts of a probe were clean. `learned` is
+    messages per connection. `seen` is when this was written.
     """
 
     state: PathState = PathState.NORMAL
@@ -66,6 +66,7 @@ class PathRecord:
     strikes: int = 0
     clean_since: float = 0.0
     base: float = 0.0
+    hold_until: float = 0.0
     window: int = 1
     rate: float | None = None
     probed: int = 0
