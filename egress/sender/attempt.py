@@ -1,7 +1,8 @@
 """READ FIRST: one attempt, start to finish.
 
-    claim -> copy (render, sign; or what stops it) -> resolve -> session -> journal the dot
-    -> verdict -> record
+    claim -> copy (render, sign; or what stops it) -> send -> journal the dot -> verdict -> record
+
+Which connection it goes over has been decided before (`dispatch.py`); `send` stands for it.
 
 Three writes decide everything: the claim (only its holder may send), the journal's dot (after it
 the receiver may have the message) and the verdict. A crash between any two of them is answered
@@ -16,11 +17,10 @@ from typing import Protocol
 
 from egress.aws.deliveries import ClaimAsk
 from egress.core.journal_log import ClaimRecord
-from egress.core.mx import MxAnswer
 from egress.faults import Faults
 from egress.journal import Journal, JournalError
-from egress.sender.copies import Copier, NotCommittedError, UnfitCopyError
-from egress.sender.exchange import Exchange, Exchanged
+from egress.sender.copies import Copier, Copy, NotCommittedError, UnfitCopyError
+from egress.sender.exchange import Exchanged, NoWayError
 from egress.sender.faults import Moment
 from egress.sender.holds import Held, Parked, Simulated, Suppressed
 from egress.sender.persist import until_done, wake
@@ -28,11 +28,11 @@ from egress.sender.troubles import Troubles
 from mailroom.domain.event import Event, dump_event
 from mailroom.domain.hold import HOLD_SECONDS, put_on_hold
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
+from mailroom.domain.message import Delivery, DeliveryKey, WakeUp
 from mailroom.domain.outcome import classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
-from mailroom.domain.settlement import Seen, Settlement, settle, suppress
+from mailroom.domain.settlement import Seen, Settlement, expire, settle, suppress
 from mailroom.domain.simulate import HOST as SANDBOX
 
 CLAIM_SECONDS = 30 * 60.0
@@ -67,6 +67,20 @@ class Book(Protocol):
         """Give a claim back unsent; with `due_at` the due index has it from then on."""
 
 
+class Send(Protocol):
+    """The way a copy goes out: a connection that was chosen for it, or what stands for one."""
+
+    def __call__(
+        self,
+        copy: Copy,
+        recipient: str,
+        *,
+        before_dot: Callable[[], Awaitable[None]],
+        after_dot: Callable[[], None],
+    ) -> Awaitable[Exchanged]:
+        """Offer `copy` to `recipient`. Raises NoWayError if it was offered to nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Everything an attempt uses, plugged in once per process.
@@ -78,8 +92,6 @@ class Desk:
     book: Book
     journal: Journal
     copier: Copier
-    resolve: Callable[[ServerId, str], Awaitable[MxAnswer]]
-    exchange: Exchange
     wake: Callable[[WakeUp, float], Awaitable[bool]]
     settled: Callable[[str, Settlement], Awaitable[None]]
     policy: RetryPolicy
@@ -112,8 +124,8 @@ async def claim(wake_up: WakeUp, desk: Desk) -> Delivery | None:
     return delivery
 
 
-async def attempt(delivery: Delivery, desk: Desk) -> None:
-    """Carry out a claimed delivery and record what came of it.
+async def attempt(delivery: Delivery, desk: Desk, send: Send) -> None:
+    """Carry out a claimed delivery by way of `send` and record what came of it.
 
     Never leaves a claim open, except by dying: trouble of our own before the dot gives it back,
     trouble after it is a lost reply. Raises JournalError when the claim is given back and no
@@ -122,9 +134,12 @@ async def attempt(delivery: Delivery, desk: Desk) -> None:
     started = desk.monotonic()
     dotted = asyncio.Event()
     try:
-        exchanged = await _deliver(delivery, desk, started, dotted)
+        exchanged = await _deliver(delivery, desk, send, started, dotted)
     except NotCommittedError:
         await give_back(delivery, desk, wake_after=None)
+        return
+    except NoWayError:
+        await give_back(delivery, desk, wake_after=0.0)
         return
     except Exception as trouble:
         log.exception("attempt given up", extra={"delivery": str(delivery.key)})
@@ -151,7 +166,7 @@ def _is_chronic(trouble: Exception, key: DeliveryKey, desk: Desk) -> bool:
 
 
 async def _deliver(
-    delivery: Delivery, desk: Desk, started: float, dotted: asyncio.Event
+    delivery: Delivery, desk: Desk, send: Send, started: float, dotted: asyncio.Event
 ) -> Exchanged | Held | Suppressed | Parked:
     copy = await desk.copier.copy(delivery)
     match copy:
@@ -161,7 +176,6 @@ async def _deliver(
             return Exchanged(reply, SANDBOX)
         case SmtpReply():
             return Exchanged(copy)
-    answer = await desk.resolve(delivery.key.server, delivery.recipient.rpartition("@")[2])
     id_ = delivery.claim or ""
 
     def require_time() -> None:
@@ -175,8 +189,7 @@ async def _deliver(
         dotted.set()
 
     require_time()
-    return await desk.exchange(
-        answer,
+    return await send(
         copy,
         delivery.recipient,
         before_dot=before_dot,
@@ -195,6 +208,11 @@ async def record(delivery: Delivery, exchanged: Exchanged, seconds: float, desk:
         jitter=desk.jitter(),
     )
     await _write(delivery, settlement, desk)
+
+
+async def expire_claimed(delivery: Delivery, reason: str, desk: Desk) -> None:
+    """Write down that a claimed delivery is too old; `reason` is why it was not sent before."""
+    await _write(delivery, expire(delivery, now=desk.now()), desk)
 
 
 async def hold(delivery: Delivery, held: Held, desk: Desk) -> None:

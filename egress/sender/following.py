@@ -9,12 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, cast
 
-from egress.core.mx import MxAnswer
-from egress.sender.attempt import Book, Desk
+from egress.sender.attempt import Book, Desk, Send
 from egress.sender.copies import Copier, Copy
-from egress.sender.exchange import Exchange, Exchanged
+from egress.sender.exchange import Exchanged
 from mailroom.adapters.xray import Span, Traced, Tracing
-from mailroom.domain.message import ServerId, WakeUp
+from mailroom.domain.message import WakeUp
 
 SEGMENT = "mailroom-sender"
 
@@ -42,32 +41,30 @@ class _Waited(Traced):
 
 def followed_desk(desk: Desk, spans: Tracing) -> Desk:
     """Return `desk` with a step around everything an attempt waits for."""
-    resolve, exchange = desk.resolve, desk.exchange
-
-    async def resolved(server: ServerId, domain: str) -> MxAnswer:
-        with spans.step("resolve", domain=domain):
-            return await resolve(server, domain)
-
-    async def exchanged(
-        answer: MxAnswer,
-        copy: Copy,
-        recipient: str,
-        *,
-        before_dot: Callable[[], Awaitable[None]],
-        after_dot: Callable[[], None],
-    ) -> Exchanged:
-        with spans.step("smtp") as span:
-            found = await exchange(
-                answer, copy, recipient, before_dot=before_dot, after_dot=after_dot
-            )
-            reply = found.reply
-            span.annotate(code=reply.code, phase=str(reply.phase), mx=found.mx, tls=found.tls)
-            return found
-
     return replace(
         desk,
         book=cast("Book", _Waited(desk.book, "book", spans)),
         copier=cast("Copier", _Waited(desk.copier, "copier", spans)),
-        resolve=resolved,
-        exchange=cast("Exchange", exchanged),  # called alike
     )
+
+
+def followed_send(spans: Tracing) -> Callable[[Send], Send]:
+    """Return what puts a step around the SMTP transaction."""
+
+    def followed(send: Send) -> Send:
+        async def sent(
+            copy: Copy,
+            recipient: str,
+            *,
+            before_dot: Callable[[], Awaitable[None]],
+            after_dot: Callable[[], None],
+        ) -> Exchanged:
+            with spans.step("smtp") as span:
+                found = await send(copy, recipient, before_dot=before_dot, after_dot=after_dot)
+                reply = found.reply
+                span.annotate(code=reply.code, phase=str(reply.phase), mx=found.mx, tls=found.tls)
+                return found
+
+        return sent
+
+    return followed

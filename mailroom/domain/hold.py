@@ -21,6 +21,7 @@ class Hold(StrEnum):
     SUPPRESSED = "suppressed"
     LIMIT = "limit"
     DEVELOPMENT = "development"
+    ORDER = "order"
 
 
 DETAILS: Mapping[Hold, str] = {
@@ -30,6 +31,7 @@ DETAILS: Mapping[Hold, str] = {
     Hold.SUPPRESSED: "Held: the recipient is on the suppression list",
     Hold.LIMIT: "Held: the server has reached its send limit",
     Hold.DEVELOPMENT: "Held: the server is in development mode",
+    Hold.ORDER: "Held: an operator of the platform ordered it",
 }
 
 

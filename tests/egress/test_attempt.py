@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from egress.core.mx import MxAnswer
 from egress.journal import Journal, JournalError
 from egress.sender.attempt import LAST_START, attempt, claim, dump_settlement
 from egress.sender.copies import Copy, NotCommittedError, UnfitCopyError
@@ -139,7 +138,7 @@ class Raising:
     def __init__(self, *, after: bool) -> None:
         self._after = after
 
-    async def __call__(self, answer: MxAnswer, copy: Copy, to: str, **calls: Any) -> Exchanged:
+    async def __call__(self, copy: Copy, to: str, **calls: Any) -> Exchanged:
         if self._after:
             await calls["before_dot"]()
         raise RuntimeError("a defect of ours")
@@ -148,13 +147,13 @@ class Raising:
 async def test_an_exchange_that_fails_before_the_dot_gives_the_claim_back(
     world: World, life: Life
 ) -> None:
-    life.desk.exchange._port = Raising(after=False)  # type: ignore[attr-defined]
+    life.send._port = Raising(after=False)
     await life.work(world.wake_up())
     assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
 
 
 async def test_an_exchange_that_fails_after_the_dot_is_uncertain(world: World, life: Life) -> None:
-    life.desk.exchange._port = Raising(after=True)  # type: ignore[attr-defined]
+    life.send._port = Raising(after=True)
     await life.work(world.wake_up())
     row = world.row()
     assert (row.state, row.attempts, row.uncertain) == (State.DEFERRED, 1, 1)
@@ -234,8 +233,8 @@ async def test_a_transaction_is_not_finished_on_a_claim_that_is_too_old(
             await before_dot()
             raise AssertionError("the dot was written")
 
-    life.desk.exchange._port = Slow()  # type: ignore[attr-defined]
-    await attempt(delivery, life.desk)
+    life.send._port = Slow()
+    await attempt(delivery, life.desk, life.send)
     assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
 
 
@@ -389,7 +388,7 @@ async def test_no_transaction_is_begun_on_a_claim_that_is_too_old(world: World, 
             return Copy("b@rp.test", b"x")
 
     life.desk.copier._port = Slow()  # type: ignore[attr-defined]
-    await attempt(delivery, life.desk)
+    await attempt(delivery, life.desk, life.send)
     assert (world.row().state, world.row().attempts) == (State.QUEUED, 0)
     assert not world.receivers.offered
 

@@ -8,7 +8,7 @@ import pytest
 
 from egress.aws.lane import Received
 from egress.sender.attempt import attempt, claim
-from egress.sender.following import follow, followed_desk
+from egress.sender.following import follow, followed_desk, followed_send
 from mailroom.adapters.sqs_lane import dump_wake_up, load_wake_up
 from mailroom.adapters.xray import Tracing
 from mailroom.domain.reply import Phase, SmtpReply
@@ -36,7 +36,7 @@ async def one_attempt(world: World, spans: Tracing, trace: str) -> None:
     with follow(spans)(entry.wake_up):
         delivery = await claim(entry.wake_up, life.desk)
         assert delivery is not None
-        await attempt(delivery, life.desk)
+        await attempt(delivery, life.desk, followed_send(spans)(life.send))
     await life.end()
     world.lives += 1
 
@@ -54,10 +54,9 @@ async def test_from_the_request_to_the_reply_is_one_trace(
     assert sender["trace_id"] == request["trace_id"]
     assert sender["parent_id"] == request["id"]
     assert sender["annotations"]["delivery"] == str(world.row().key)
-    assert steps(sender) == ["book.claim", "copier.copy", "resolve", "smtp"] or steps(sender) == [
+    assert steps(sender) == ["book.claim", "copier.copy", "smtp"] or steps(sender) == [
         "book.claim",
         "copier.copy",
-        "resolve",
         "smtp",
         "book.settle",
     ]

@@ -14,7 +14,6 @@ from typing import Any
 
 from egress.aws.deliveries import ClaimAsk
 from egress.core.journal_log import reopen
-from egress.core.mx import MxAnswer, MxTarget
 from egress.journal import Journal
 from egress.sender.attempt import Desk, attempt, claim
 from egress.sender.copies import Copy
@@ -34,7 +33,6 @@ OK = SmtpReply(250, "2.0.0 ok", Phase.DOT)
 BUSY = SmtpReply(451, "4.7.1 later", Phase.RCPT)
 REFUSED = SmtpReply(550, "5.1.1 no such user", Phase.RCPT)
 LOST = SmtpReply(0, "connection lost", Phase.DOT)
-TARGET = MxAnswer((MxTarget("mx.test", "127.0.0.1"),))
 
 
 class Crash(BaseException):
@@ -124,9 +122,8 @@ class Receivers:
     taken: Counter[str] = field(default_factory=Counter)
 
     async def __call__(
-        self, answer: MxAnswer, copy: Copy, recipient: str, *, before_dot: Any, after_dot: Any
+        self, copy: Copy, recipient: str, *, before_dot: Any, after_dot: Any
     ) -> Exchanged:
-        assert answer is TARGET
         self.offered[recipient] += 1
         script = self.scripts.get(recipient)
         reply = script.pop(0) if script else OK
@@ -244,12 +241,11 @@ class Life:
         book: Any = Mortal(world.book, self.faults)
         self._book = book
         wake: Any = Mortal(self._wake, self.faults)
+        self.send = Mortal(world.receivers, self.faults)
         self.desk = Desk(
             book=book,
             journal=self.journal,
             copier=Mortal(world.copier, self.faults),  # type: ignore[arg-type]  # the same
-            resolve=self._resolve,
-            exchange=Mortal(world.receivers, self.faults),  # type: ignore[arg-type]  # the same
             wake=wake,
             settled=Recorder(book, self.journal, wake, lambda: world.now),
             policy=world.policy,
@@ -268,7 +264,7 @@ class Life:
         """Claim and attempt; say whether the claim was had."""
         delivery = await claim(wake_up, self.desk)
         if delivery is not None:
-            await attempt(delivery, self.desk)
+            await attempt(delivery, self.desk, self.send)
         return delivery is not None
 
     async def end(self) -> None:
@@ -288,10 +284,6 @@ class Life:
     async def _wake(self, wake_up: WakeUp, delay: float) -> bool:
         self.world.woken.append((wake_up, delay))
         return True
-
-    async def _resolve(self, _server: ServerId, domain: str) -> MxAnswer:
-        assert domain == "example.org"
-        return TARGET
 
     def _new_id(self) -> str:
         self._ids += 1

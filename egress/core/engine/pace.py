@@ -7,7 +7,7 @@ _SHARE = 0.05  # of the configured rate: one step up
 _CREEP = 0.2  # of the present rate: no step is larger
 _LEAST = 1.0  # a minute
 _FORGET = 6 * 3_600.0  # seconds after which a path without configured rate is free again
-_FAST = 10.0  # a minute: below this the rate itself is cut, not what was sent of it
+_FAST = 60.0  # a minute: below this the rate itself is cut, not what was sent of it
 
 
 class Pace:

@@ -1,0 +1,138 @@
+"""What came of connections and jobs: the engine learns."""
+
+from egress.core.engine.desk import whose
+from egress.core.engine.ground import Ground
+from egress.core.engine.paths import Path
+from egress.core.engine.ready import Fit
+from egress.core.engine.work import Connection, DeskKey, Move, MoveKind, Stage
+from mailroom.domain.reply import SmtpReply
+from mailroom.domain.sending.job import JobFacts, LaneClass
+from mailroom.domain.sending.judgement import Judgement, Verb
+
+SHARED_REFUSALS = 25  # waiting jobs that hear of a failed connection; the others wait unheard
+
+
+class Outcomes(Ground):
+    """The part of the engine that hears what happened."""
+
+    def opened(self, connection: Connection, now: float) -> None:
+        """Note that a connection has been greeted."""
+        path = self.paths.known(connection.path)
+        path.control.opened(now)
+        connection.stage, connection.since, connection.opened_at = Stage.IDLE, now, now
+        if (line := self._line(connection)) is not None:
+            line.alive()
+        self._dirty[DeskKey(*connection.line[:2])] = None
+
+    def not_opened(
+        self, connection: Connection, judgement: Judgement, reply: SmtpReply, now: float
+    ) -> None:
+        """Note that none of its hosts let us in. Mail that waits for the same hosts hears of it."""
+        path = self.paths.known(connection.path)
+        path.control.not_opened(now, judgement, reply)
+        self._blame(connection, path, judgement, reply, None, now)
+        line = self._line(connection)
+        self.closed(connection)
+        if line is None or line.connections:
+            return
+        line.dead(now, self._settings.dead_seconds, self._settings.dead_most)
+        told = 0
+        key = connection.line
+        while told < SHARED_REFUSALS and (job := line.queue.pick(_anything)) is not None:
+            reason = f"{reply}"[:300]
+            self._leave(Move(job, MoveKind.REFUSE, connection.site, key.pool, reason, reply=reply))
+            told += 1
+
+    def concluded(
+        self,
+        connection: Connection,
+        now: float,
+        *,
+        judgement: Judgement | None,
+        reply: SmtpReply,
+        usable: bool,
+    ) -> None:
+        """Note the reply to a job; `judgement` is None for one that was accepted.
+
+        `usable` says whether the connection can carry another message.
+        """
+        path = self.paths.known(connection.path)
+        job, slow = self._ended(connection, path, now)
+        in_use = len(path.flight.open)
+        if judgement is None:
+            if not slow:
+                path.control.succeeded(now, in_use)
+            if (line := self._line(connection)) is not None:
+                line.alive()
+        else:
+            path.control.refused(now, judgement, reply, in_use)
+            self._blame(connection, path, judgement, reply, job, now)
+            if judgement.action(Verb.MESSAGES_PER_CONNECTION):
+                path.control.carried(connection.carried - 1, now)
+            usable = usable and not judgement.action(Verb.CLOSE_CONNECTION)
+        if usable:
+            connection.stage, connection.since = Stage.IDLE, now
+            self._dirty[DeskKey(*connection.line[:2])] = None
+        else:
+            self.closed(connection)
+
+    def returned(self, connection: Connection, now: float, *, usable: bool = True) -> None:
+        """Note that a granted job was not offered to anybody: held, claimed elsewhere, given up."""
+        path = self.paths.known(connection.path)
+        job, _ = self._ended(connection, path, now)
+        connection.carried -= 1
+        if job is not None:
+            path.control.refund_message(job.size)
+        if usable:
+            connection.stage, connection.since = Stage.IDLE, now
+            self._dirty[DeskKey(*connection.line[:2])] = None
+        else:
+            self.closed(connection)
+
+    def slow(self, connection: Connection, now: float) -> None:
+        """Note that a final dot waits so long that the connection is hot no more.
+
+        It still counts against the limits on connections, because the receiver sees it open.
+        """
+        if connection.stage is Stage.BUSY and connection.job is not None:
+            connection.stage = Stage.SLOW
+            self.paths.known(connection.path).control.too_slow(now)
+            self._bulk_busy -= connection.job.lane is LaneClass.BULK
+
+    def _ended(
+        self, connection: Connection, path: Path, now: float
+    ) -> tuple[JobFacts | None, bool]:
+        job, slow = connection.job, connection.stage is Stage.SLOW
+        connection.job = None
+        connection.carried += 1
+        if job is not None:
+            path.flight.ended(job)
+            self._keys.discard(job.key)
+            if not slow:
+                self._bulk_busy -= job.lane is LaneClass.BULK
+                self._feed_starved()
+        return job, slow
+
+    def _blame(
+        self,
+        connection: Connection,
+        path: Path,
+        judgement: Judgement,
+        reply: SmtpReply,
+        job: JobFacts | None,
+        now: float,
+    ) -> None:
+        self.bars.apply(
+            judgement,
+            reply,
+            address=path.source.id,
+            provider=whose(path.site),
+            domain=job.sign_domain if job else "",
+            tenant=job.tenant if job else "",
+            campaign=job.campaign if job else "",
+            now=now,
+        )
+
+
+def _anything(_: JobFacts) -> Fit:
+    return Fit.NOW

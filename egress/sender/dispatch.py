@@ -1,0 +1,342 @@
+"""Runs the engine: fetches mail by credit, opens and feeds connections, sends away what must wait.
+
+All calls to the engine come from here, on one event loop. What the engine says is done at once
+(`pump`); what has happened is told to it when it has.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from egress.core.engine.engine import Engine
+from egress.core.engine.work import Connection, Grant, Move, Stage
+from egress.journal import JournalError
+from egress.opening import NotOpened, Opened
+from egress.sender.attempt import Desk, Send, attempt, claim
+from egress.sender.briefing import Brief, Briefing, Direct
+from egress.sender.carrier import Carrier, Judge, Way
+from egress.sender.exchange import Exchanged, NoWayError
+from egress.sender.intake import Intake, Ticket
+from egress.sender.leaving import Leaving
+from egress.session import Session
+from mailroom.domain.message import WakeUp
+from mailroom.domain.provider import OTHER
+from mailroom.domain.sending.job import LaneClass
+from mailroom.domain.sending.judgement import Judgement
+
+log = logging.getLogger(__name__)
+
+_POLL_TROUBLE_WAIT = 1.0
+_BATCH = 10
+_DIRECT = 100  # deliveries that need no connection, at once
+_LOOK_AGAIN = 0.2  # seconds until a poller without credit looks again
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """How connections come to be: `open` for a path and what was looked up, else the reply."""
+
+    open: Callable[[Connection, Way], Awaitable[Opened | NotOpened]]
+    may_carry: Callable[[Session, Connection, Way], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a dispatcher works with."""
+
+    intakes: Mapping[LaneClass, Intake]
+    desk: Desk
+    engine: Engine
+    briefing: Briefing
+    doors: Doors
+    leaving: Leaving
+    rules: Callable[[], Judge]
+    now: Callable[[], float]
+    pollers: int = 2
+    follow: Callable[[WakeUp], AbstractContextManager[object]] = nullcontext
+    around: Callable[[Send], Send] = lambda send: send
+    concluded: Callable[[Grant, Exchanged], None] = lambda _grant, _exchanged: None
+
+
+class Dispatcher:
+    """One process's work, from the queues to the verdicts."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._engine = plan.engine
+        self._tickets: dict[object, Ticket] = {}  # of jobs that wait in the engine, by key
+        self._hand: set[object] = set()  # keys of deliveries being looked at or attempted
+        self._ways: dict[tuple[str, str], Way] = {}
+        self._sessions: dict[int, Session] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fetched = dict.fromkeys(LaneClass, 0)  # received, and not yet in the engine
+        self._direct = asyncio.Semaphore(_DIRECT)
+        self._timer: asyncio.TimerHandle | None = None
+        self._stop: asyncio.Event | None = None
+        self._stopping = False
+        self._journal_trouble: JournalError | None = None
+
+    async def run(self, stop: asyncio.Event, *, grace: float) -> None:
+        """Work until `stop`, then finish what is under way, for at most `grace` seconds.
+
+        What waits is given back to the queues. What is not finished then stays claimed in the
+        journal and is answered at the next start. A journal that breaks stops the work in the
+        same way, and JournalError is raised at the end.
+        """
+        self._stop = stop
+        pollers = [
+            asyncio.create_task(self._poll(lane, intake), name=f"poll-{lane.name}-{number}")
+            for lane, intake in self._plan.intakes.items()
+            for number in range(self._plan.pollers)
+        ]
+        await stop.wait()
+        self._stopping = True
+        for poller in pollers:
+            poller.cancel()
+        await asyncio.gather(*pollers, return_exceptions=True)
+        await self._give_back_what_waits()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        await self._say_goodbye()
+        if self._journal_trouble is not None:
+            raise self._journal_trouble
+
+    @property
+    def busy(self) -> int:
+        """How many things are under way."""
+        return len(self._tasks)
+
+    def bring(self, ticket: Ticket) -> bool:
+        """Take a delivery in that waited in the table; False if it is here already."""
+        return self._begin(ticket)
+
+    def kick(self) -> None:
+        """Have the engine asked soon: something has changed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(0, self._pump)
+
+    # Queues to engine.
+
+    async def _poll(self, lane: LaneClass, intake: Intake) -> None:
+        while True:
+            credit = self._engine.credits(lane) - self._fetched[lane]
+            if credit <= 0:
+                await asyncio.sleep(_LOOK_AGAIN)
+                continue
+            most = min(_BATCH, credit)
+            self._fetched[lane] += most
+            used = 0
+            try:
+                for entry in (await intake.receive(most))[:most]:
+                    ticket = Ticket(entry.wake_up, intake, entry.receipt, lane)
+                    used += self._begin(ticket)
+            except Exception:
+                log.exception("queue not readable")
+                await asyncio.sleep(_POLL_TROUBLE_WAIT)
+            finally:
+                self._fetched[lane] -= most - used
+
+    def _begin(self, ticket: Ticket) -> bool:
+        """Start to look at a delivery; False for a second copy, which comes again if it must."""
+        wake_up = ticket.wake_up
+        if wake_up is None:
+            log.error("unreadable queue entry dropped")
+            self._run(ticket.acknowledge())
+            return False
+        if wake_up.key in self._hand or self._engine.has(wake_up.key):
+            return False
+        self._hand.add(wake_up.key)
+        self._run(self._look_at(wake_up, ticket))
+        return True
+
+    async def _look_at(self, wake_up: WakeUp, ticket: Ticket) -> None:
+        try:
+            brief = await self._brief(wake_up, ticket)
+            if isinstance(brief, Direct):
+                await self._directly(wake_up, ticket, brief)
+            elif brief is not None and self._stopping:
+                await ticket.give_back()
+            elif brief is not None:
+                self._offer(brief, ticket)
+        finally:
+            self._hand.discard(wake_up.key)
+
+    async def _brief(self, wake_up: WakeUp, ticket: Ticket) -> Brief | Direct | None:
+        try:
+            return await self._plan.briefing.of(wake_up)
+        except Exception:
+            # Nothing is claimed: the queue brings it again.
+            log.exception("delivery not looked up", extra={"delivery": str(wake_up.key)})
+            return None
+        finally:
+            if ticket.lane is not None:
+                self._fetched[ticket.lane] -= 1
+
+    def _offer(self, brief: Brief, ticket: Ticket) -> None:
+        move = self._engine.offer(brief.offer, self._plan.now())
+        if move is not None:
+            self._leave(move, ticket)
+            return
+        self._tickets[brief.offer.job.key] = ticket
+        self._ways[brief.offer.site.key, brief.offer.group] = brief.way
+        self.kick()
+
+    async def _directly(self, wake_up: WakeUp, ticket: Ticket, direct: Direct) -> None:
+        async def send(*_: Any, **__: Any) -> Exchanged:
+            answer = direct.answer
+            if answer is None or answer.refusal is None:
+                raise NoWayError
+            judgement = self._plan.rules().judge(answer.refusal, OTHER)
+            return Exchanged(answer.refusal, judgement=judgement)
+
+        async with self._direct:
+            await self._attempt(wake_up, ticket, send)
+
+    async def _attempt(self, wake_up: WakeUp, ticket: Ticket, send: Send) -> None:
+        with self._plan.follow(wake_up):
+            delivery = await claim(wake_up, self._plan.desk)
+            # The claim, or whoever has it, is what matters now: the entry is spent.
+            acknowledged = asyncio.ensure_future(ticket.acknowledge())
+            if delivery is not None:
+                await attempt(delivery, self._plan.desk, send)
+            await asyncio.gather(acknowledged, return_exceptions=True)
+
+    # What the engine says.
+
+    def _pump(self) -> None:
+        self._timer = None
+        now = self._plan.now()
+        work = self._engine.pump(now)
+        for connection in work.closes:
+            self._hang_up(connection)
+        for move in work.moves:
+            self._leave(move, self._tickets.pop(move.job.key, Ticket.none()))
+        for connection in work.opens:
+            self._run(self._open(connection))
+        for grant in work.grants:
+            self._run(self._carry(grant))
+        if work.at is not None and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.001, work.at - now), self._pump)
+
+    async def _open(self, connection: Connection) -> None:
+        way = self._way(connection)
+        try:
+            opened = await self._plan.doors.open(connection, way)
+        except Exception:
+            log.exception("connection not opened", extra={"path": str(connection.path)})
+            self._engine.closed(connection)
+            raise
+        now = self._plan.now()
+        if isinstance(opened, NotOpened):
+            judgement = self._judged(opened, connection)
+            self._engine.not_opened(connection, judgement, opened.reply, now)
+        elif self._stopping:
+            opened.session.farewell()
+            self._engine.closed(connection)
+        else:
+            self._sessions[connection.number] = opened.session
+            self._engine.opened(connection, now)
+        self.kick()
+
+    def _judged(self, opened: NotOpened, connection: Connection) -> Judgement:
+        if opened.full:
+            return Judgement()
+        return self._plan.rules().judge(opened.reply, connection.site.provider)
+
+    async def _carry(self, grant: Grant) -> None:
+        connection, job = grant.connection, grant.job
+        way, session = self._way(connection), self._sessions[connection.number]
+        carrier = Carrier(
+            grant,
+            session,
+            way,
+            self._engine,
+            self._plan.rules(),
+            self._plan.now,
+            reopen=lambda: self._plan.doors.open(connection, way),
+            may_carry=lambda each: self._plan.doors.may_carry(each, connection, way),
+            kept=lambda each: self._sessions.__setitem__(connection.number, each),
+        )
+
+        async def send(*given: Any, **named: Any) -> Exchanged:
+            exchanged = await carrier(*given, **named)
+            self._hand_over(connection)
+            self._plan.concluded(grant, exchanged)
+            return exchanged
+
+        self._hand.add(job.key)
+        ticket = self._tickets.pop(job.key, Ticket.none())
+        wake_up = ticket.wake_up or WakeUp(job.key, job.generation, job.recipient)
+        try:
+            await self._attempt(wake_up, ticket, self._plan.around(send))
+        finally:
+            self._hand.discard(job.key)
+            self._let_go(carrier)
+
+    def _let_go(self, carrier: Carrier) -> None:
+        """Tell the engine about a connection whose job is over, however it ended. Once."""
+        connection = carrier.grant.connection
+        if not carrier.used:
+            carrier.used = True
+            usable = carrier.session.usable
+            self._engine.returned(connection, self._plan.now(), usable=usable)
+            self._hand_over(connection)
+
+    def _hand_over(self, connection: Connection) -> None:
+        if connection.stage is Stage.CLOSED:
+            self._hang_up(connection)
+        self.kick()
+
+    def _way(self, connection: Connection) -> Way:
+        return self._ways[connection.line.site, connection.line.group]
+
+    def _hang_up(self, connection: Connection) -> None:
+        if (session := self._sessions.pop(connection.number, None)) is not None:
+            session.farewell()
+
+    def _leave(self, move: Move, ticket: Ticket) -> None:
+        async def leave() -> None:
+            try:
+                await self._plan.leaving(move, ticket)
+            finally:
+                self._hand.discard(move.job.key)
+
+        self._hand.add(move.job.key)
+        self._run(leave())
+
+    # The end.
+
+    async def _give_back_what_waits(self) -> None:
+        moves = self._engine.drain()
+        tickets = [self._tickets.pop(move.job.key, Ticket.none()) for move in moves]
+        await asyncio.gather(*(each.give_back() for each in tickets), return_exceptions=True)
+
+    async def _say_goodbye(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        sessions = list(self._sessions.values())
+        self._sessions.clear()
+        await asyncio.gather(*(each.close() for each in sessions), return_exceptions=True)
+
+    def _run(self, work: Coroutine[Any, Any, object]) -> None:
+        async def done() -> None:
+            await work
+
+        task = asyncio.create_task(done(), name="dispatch")
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (trouble := task.exception()) is None:
+            return
+        log.error("work failed", exc_info=trouble)
+        if isinstance(trouble, JournalError):
+            self._journal_trouble = self._journal_trouble or trouble
+            if self._stop is not None:
+                self._stop.set()
