@@ -27,7 +27,7 @@ MAX_FUNCTION_LINES = 60
 # Entries are files, or folders with all that is in them.
 IMPORTERS = {
     "aiobotocore": ["egress/sender/wiring.py"],
-    "aiohttp": ["hostapi", "localstack", "bench"],
+    "aiohttp": ["egress/control_http.py", "hostapi", "localstack", "bench"],
     "aiosmtpd": ["egress/submission", "localstack/simulator", "bench"],
     "aiosmtplib": ["egress/pipelined.py", "egress/greeting.py", "egress/connecting.py", "bench"],
     "aws_xray_sdk": ["mailroom/adapters/xray.py"],
