@@ -1,11 +1,12 @@
-"""The AppMail port: a mail server that takes mail of the platform itself."""
+"""The AppMail and LetterBox ports: a mail server that takes mail of the platform itself."""
 
 import smtplib
 import ssl
+from collections.abc import Callable
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate, make_msgid, parseaddr
 
-from mailroom.ports.app_mail import AppMailError, Note
+from mailroom.ports.app_mail import AppMailError, Note, RawLetter
 from mailroom.settings import AppMailServer, AppMailTls
 
 _TIMEOUT = 8.0  # seconds for each step; a caller of the API waits
@@ -20,10 +21,18 @@ class SmtpAppMail:
     def send(self, note: Note) -> None:
         """See AppMail.send."""
         message = _composed(note, self._server.sender)
+        self._hand_over(lambda connection: connection.send_message(message))
+
+    def post(self, letter: RawLetter) -> None:
+        """See LetterBox.post."""
+        sender = parseaddr(self._server.sender)[1]
+        self._hand_over(lambda connection: connection.sendmail(sender, [letter.to], letter.message))
+
+    def _hand_over(self, say: Callable[[smtplib.SMTP], object]) -> None:
         try:
             with self._connection() as connection:
                 self._prepare(connection)
-                connection.send_message(message)
+                say(connection)
         except (smtplib.SMTPException, OSError) as error:
             # What the server answered may quote the message, so only its kind is told.
             raise AppMailError(f"the platform's mail server: {type(error).__name__}") from error

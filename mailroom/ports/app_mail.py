@@ -22,3 +22,18 @@ class AppMail(Protocol):
 
     def send(self, note: Note) -> None:
         """Hand a note over. Raises AppMailError when nobody took it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawLetter:
+    """A whole message (RFC 5322, lines end in CRLF) for one address."""
+
+    to: str
+    message: bytes = field(repr=False)
+
+
+class LetterBox(Protocol):
+    """The same mail server, for messages that are composed already."""
+
+    def post(self, letter: RawLetter) -> None:
+        """Hand a message over. Raises AppMailError when nobody took it."""

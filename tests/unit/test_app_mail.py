@@ -10,7 +10,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from mailroom.adapters.smtp_app_mail import NoAppMail, SmtpAppMail
-from mailroom.ports.app_mail import AppMailError, Note
+from mailroom.ports.app_mail import AppMailError, Note, RawLetter
 from mailroom.settings import AppMailServer, AppMailTls, SettingsError, load_settings
 
 NOTE = Note("ann@people.test", "Invitation to Blå Post", "Here it is: mri_secret\n")
@@ -65,6 +65,20 @@ def test_a_note_arrives_as_it_was_written(receiver: tuple[Receiver, int]) -> Non
         "auto-generated",
     )
     assert found.get_content().replace("\r\n", "\n") == NOTE.text
+
+
+def test_a_composed_message_arrives_octet_by_octet(receiver: tuple[Receiver, int]) -> None:
+    handler, port = receiver
+    message = b"From: a@mail.test\r\nX: y\r\n\r\n.dot\r\n..two\r\nend\r\n"
+    mail(port).post(RawLetter("reports@people.test", message))
+    (envelope,) = handler.taken
+    assert (envelope.mail_from, envelope.rcpt_tos) == (
+        "no-reply@mail.test",
+        ["reports@people.test"],
+    )
+    assert envelope.content == message
+    with pytest.raises(AppMailError):
+        mail(port).post(RawLetter("refused@people.test", message))
 
 
 def test_what_nobody_takes_is_an_error_that_quotes_nothing(

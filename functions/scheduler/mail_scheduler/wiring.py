@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from email.utils import parseaddr
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from mail_scheduler.braking import brake
 from mail_scheduler.domain_watch import watch_domains
 from mail_scheduler.working import revive
 from mailroom.settings import Settings, load_settings
+from mailroom.usecases.tls_reports import send_reports
 
 if TYPE_CHECKING:
     from mail_scheduler.ticking import Task
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mailroom.usecases.domain_checks import DomainPorts
     from mailroom.usecases.jobs import JobPorts, Step
     from mailroom.usecases.reconcile import ReconcilePorts
+    from mailroom.usecases.tls_reports import TlsReportPorts
 
 
 @cache
@@ -55,10 +58,12 @@ def ports() -> "ReconcilePorts":
 @cache
 def tasks() -> "Sequence[Task]":
     """Return what every tick looks after besides mail."""
+    reports = tls_report_ports()
     return (
         partial(revive, job_ports()),
         partial(brake, brake_ports()),
         partial(watch_domains, domain_ports()),
+        *([partial(send_reports, ports=reports)] if reports else []),
     )
 
 
@@ -95,6 +100,33 @@ def domain_ports() -> "DomainPorts":
         facts=DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail"))),
         platform=settings.names,
         delay_divisor=settings.delay_divisor,
+    )
+
+
+@cache
+def tls_report_ports() -> "TlsReportPorts | None":
+    """Return what TLS reports need; None for a platform without a name to report by."""
+    from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
+    from mailroom.adapters.http_endpoint import HttpEndpoint
+    from mailroom.adapters.smtp_app_mail import SmtpAppMail
+    from mailroom.adapters.system import SystemClock
+    from mailroom.adapters.tables import bound
+    from mailroom.domain.transport.tls_report import Submitter
+    from mailroom.usecases.tls_reports import TlsReportPorts
+
+    settings = _settings()
+    server = settings.app_mail
+    if server is None and not settings.return_path_domain:
+        return None
+    sender = server.sender if server else f"postmaster@{settings.return_path_domain}"
+    contact = parseaddr(sender)[1]
+    domain = contact.rpartition("@")[2]
+    return TlsReportPorts(
+        control=DynamoControl(bound(ControlRow, settings.resource("table", "control"))),
+        letters=SmtpAppMail(server) if server else None,
+        endpoint=HttpEndpoint(settings.endpoint_networks),
+        clock=SystemClock(),
+        submitter=Submitter(domain, domain, contact, sender),
     )
 
 
