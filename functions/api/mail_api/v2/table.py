@@ -11,6 +11,7 @@ from mail_api.v2.resources import (
     description,
     domains,
     egress,
+    egress_addresses,
     egress_orders,
     inbound,
     invitations,
@@ -58,6 +59,7 @@ OPERATIONS: Sequence[Operation] = (
     *jobs.OPERATIONS,
     *audit.OPERATIONS,
     *egress.OPERATIONS,
+    *egress_addresses.OPERATIONS,
     *egress_orders.OPERATIONS,
 )
 

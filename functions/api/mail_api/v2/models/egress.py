@@ -181,7 +181,7 @@ class EgressIp(View):
     paths: int
     in_trouble: int
     waiting: int
-    warm_up: list[str] = Field(description="Groups it is being warmed up for: day of days")
+    warm_up: list[str] = Field(description="Groups it is being warmed up for, and the day")
 
 
 class WarmUpListing(Listing):
