@@ -9,4 +9,4 @@ class Sources(Protocol):
     """The pools and addresses that the platform manages."""
 
     def read(self) -> Fleet:
-        """Return all of them as they are now. A host's own address is not among them."""
+        """Return all of them, a moment old at most. A host's own address is not among them."""
