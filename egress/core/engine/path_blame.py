@@ -10,6 +10,7 @@ SUSPEND_SECONDS = 600.0  # where no rule says how long
 CONNECT_FAILURES = 3  # in a row, until the path is probed
 _OURS = frozenset((Scope.PATH, Scope.ADDRESS))
 _EARLY = frozenset((Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS, Phase.MAIL))
+_ENDING = frozenset((0, 421))  # the connection is gone: lost, or closed with these words
 _NO_PENALTY = (Verb.RETRY_NOW, Verb.MESSAGES_PER_CONNECTION)
 _CONTROLS = frozenset((Verb.ONE_CONNECTION, Verb.HALVE_WINDOW, Verb.RATE, Verb.RATE_TIMES))
 
@@ -35,9 +36,9 @@ def refused(path: PathStates, now: float, judgement: Judgement, reply: SmtpReply
         _probe_failed(path, now, judgement, cause)
         return True
     path.stain(now)
-    if reply.code == 0 and reply.phase in _EARLY and path.window.failed():
-        path.settle(now)
     acted = _apply(path, now, judgement, cause)
+    if reply.code in _ENDING and reply.phase in _EARLY and path.window.failed():
+        path.settle(now)
     if not acted and judgement.category is Category.RATE_LIMITED:
         path.slow(now, cause)
     _weigh(path, now, cause)
