@@ -331,7 +331,10 @@ async def test_a_policy_in_testing_is_reported_and_mail_goes_all_the_same(
             found = await stand.opened(mx.target(HOST), policy=demand)
             assert (await send(found.session)).code == 250
             assert len(mx.messages) == turn
+            if turn == 1:
+                first = mx.connections
             await found.session.close()
+    assert mx.connections < 2 * first or kind == "uncovered"  # not tested at every connection
     assert stand.watch.told == [("example.org", "sts", str(result), HOST)] * 2
 
 
@@ -408,6 +411,9 @@ async def test_an_open_session_carries_the_mail_of_other_domains_if_it_is_safe_e
                 domain="other.test",
             )
 
+        opened_for = {"settings": PATH, "policy": sts(), "domain": "example.org"}
+        assert stand.opener.may_carry(safe, **opened_for)  # type: ignore[arg-type]
+        assert stand.watch.told == []  # it was counted when it was opened
         assert (may(loose, policy), may(loose, None)) == (False, True)
         assert [may(safe, policy), may(safe, policy)] == [True, True]
         await loose.close()

@@ -167,6 +167,18 @@ async def test_policies_are_refreshed_daily_by_one_host() -> None:
     assert [await asked(one), await asked(two)] == [ENFORCE, ENFORCE]
 
 
+async def test_a_refresh_that_fails_is_not_repeated_within_five_minutes() -> None:
+    world = World()
+    host = world.host()
+    await asked(host)
+    world.now += 2 * DAY
+    world.policy = TlsResult.STS_POLICY_FETCH_ERROR
+    for _ in range(3):
+        await host.refresh()
+    assert world.fetched == 2
+    assert await asked(host) == ENFORCE
+
+
 async def test_a_row_that_cannot_be_read_is_as_good_as_none() -> None:
     world = World()
     world.control.put(Record(Place("sts", "example.org"), {"fetched_at": 1.0, "policy": 7}))

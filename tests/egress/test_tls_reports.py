@@ -77,6 +77,7 @@ async def test_a_day_ends_at_midnight_utc() -> None:
     second = world.counts("2027-01-16", "a.test#p1")
     assert first is not None
     assert second is not None
+    assert reports._tally.counts("2027-01-15", "a.test") == ()  # it is over
     assert first.policies == (PolicyCounts(NONE, 1, {}),)
     assert second.policies == (PolicyCounts(NONE, 0, {EXPIRED: 1}),)
 

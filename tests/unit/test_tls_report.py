@@ -254,6 +254,22 @@ def test_two_ticks_at_once_send_one_report() -> None:
     assert other.posted == []
 
 
+class Racing(MemoryControl):
+    """Somebody else writes whatever was just read."""
+
+    def read(self, place: Place) -> Record | None:
+        found = super().read(place)
+        self.put(Record(place, {}))
+        return found
+
+
+def test_who_loses_the_race_for_a_day_sends_nothing() -> None:
+    world = World(control=Racing())
+    world.row("p1", counts())
+    assert world.tick() == {}
+    assert world.posted == []
+
+
 def test_a_tick_that_died_is_made_up_for() -> None:
     world = World()
     world.row("p1", counts())
