@@ -113,7 +113,9 @@ def book(
     start = max(bucket.tat, now)
     if wanted <= 0 or start > now + AHEAD_SECONDS:
         return Bucket(bucket.tat, claims), Booked(None, start - AHEAD_SECONDS, claim)
-    turns = Slice(start, 1.0 / (rate.per_second * share), min(wanted, slice_size(rate)))
+    # Many take turns in shorter ones: a round lasts five seconds, and each books once in it.
+    most = -(-slice_size(rate) // max(1, len(claims)))
+    turns = Slice(start, 1.0 / (rate.per_second * share), min(wanted, most))
     return Bucket(turns.end, claims), Booked(turns, now, claim)
 
 

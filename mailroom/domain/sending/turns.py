@@ -43,6 +43,7 @@ class Turns:
         "_claim",
         "_cut_off_from",
         "_hands",
+        "_hungry",
         "_lost",
         "_share_at",
         "_used",
@@ -55,6 +56,7 @@ class Turns:
         self._asked_at = self._asked_since = float("-inf")
         self._again = 0.0
         self._appetite = 1.0
+        self._hungry = False
         self._used = self._lost = 0
         self._claim: Claim | None = None
         self._cut_off_from = 0.0
@@ -62,6 +64,11 @@ class Turns:
 
     def earliest(self, now: float) -> float:
         """Return when the next message may go: `now`, or when to ask again."""
+        when = self._earliest(now)
+        self._hungry = when > now
+        return when
+
+    def _earliest(self, now: float) -> float:
         self._asked(now)
         if self._hands:
             return max(now, self._hands[0].at)
@@ -158,10 +165,10 @@ class Turns:
             self._hands.popleft()
 
     def _learn(self) -> None:
-        """Ask for twice as much next time if all was used, for what was used if it was not."""
+        """Ask for twice as much if mail had to wait, for less if turns were lost."""
         if self._lost:
             self._appetite *= self._used / (self._used + self._lost)
-        elif self._used:
+        elif self._hungry and self._used:
             self._appetite *= 2
         self._appetite = min(float(slice_size(self.rate)), max(1.0, self._appetite))
         self._used = self._lost = 0
