@@ -38,3 +38,9 @@ class LocalBinder:
             return None
         has_ipv6 = source.ipv6 and self._can_bind(source.ipv6)
         return Bound(source if has_ipv6 else replace(source, ipv6=""))
+
+    async def missing(self, sources: Iterable[SourceAddress]) -> frozenset[str]:
+        """See Binder.missing."""
+        return await asyncio.to_thread(
+            lambda: frozenset(each.id for each in sources if not self._can_bind(each.binding))
+        )

@@ -26,6 +26,7 @@ CHECK_SECONDS = 1.0  # how often it is looked whether a lease was not renewed in
 MAX_TAKEN = 8  # addresses taken in one round
 MAX_LEAVING = 4  # addresses being given back at once, so that a pool never stands still
 LEAVING_SECONDS = 600.0  # then sessions of a leaving address have had their time
+LOOK_ROUNDS = 6  # every so many rounds it is looked whether held addresses are still here
 REFUSED_SECONDS = 60.0  # an address that could not be bound to is left alone for so long
 T = TypeVar("T")
 
@@ -56,7 +57,10 @@ class Binder(Protocol):
         """Return the ids of addresses this machine can have, None for any."""
 
     def bind(self, source: SourceAddress) -> Awaitable[Bound | None]:
-        """Bring an address that is leased to us here; None if that cannot be done now."""
+        """Bring an address that is leased to us here; None, never an error, if it cannot be."""
+
+    def missing(self, sources: Iterable[SourceAddress]) -> Awaitable[frozenset[str]]:
+        """Return the ids of those addresses that were brought here and are here no more."""
 
 
 class LeaseListener(Protocol):
@@ -101,6 +105,7 @@ class LeaseKeeper:
         self._seen: dict[str, tuple[int, float]] = {}  # revisions of leases, and since when
         self._refused: dict[str, float] = {}
         self._unwanted: frozenset[str] = frozenset()
+        self._rounds = 0
         self._draining = False
         self._wake = asyncio.Event()
 
@@ -165,6 +170,9 @@ class LeaseKeeper:
         await self._tried("heartbeat", leases.beat, self._control, self._beat())
         await self._share()
         await self._give_back()
+        self._rounds += 1
+        if self._rounds % LOOK_ROUNDS == 0:
+            await self._look()
         await self._prepare()
         self.check()
 
@@ -214,7 +222,11 @@ class LeaseKeeper:
         """Return what this machine can have; what it could not bind to lately counts as not."""
         now = self._clock()
         self._refused = {id_: until for id_, until in self._refused.items() if until > now}
-        reach = await self._binder.reach(fleet.addresses)
+        try:
+            reach = await self._binder.reach(fleet.addresses)
+        except Exception:
+            log.exception("what this machine can have is not known")
+            return self._reach
         if not self._refused:
             return reach
         near = reach if reach is not None else {each.id for each in fleet.addresses}
@@ -308,6 +320,21 @@ class LeaseKeeper:
             if is_late or held.phase is Phase.ENDED:
                 self._holdings.drop(held.source.id)
                 await self._tried("released", leases.release, self._control, held.lease)
+
+    async def _look(self) -> None:
+        """Stop what is bound to addresses that are not here any more, and fetch these anew."""
+        settled = {
+            each.source.id: each for each in self._holdings.all() if each.usable_at is not None
+        }
+        try:
+            missing = await self._binder.missing([each.source for each in settled.values()])
+        except Exception:
+            log.exception("whether addresses are still here is not known")
+            return
+        for id_ in missing:
+            log.error("%s was taken away from this host", id_)
+            if self._holdings.unsettled(settled[id_]):
+                self._listener.lost(settled[id_].source)
 
     async def _prepare(self) -> None:
         waiting = (each for each in self._holdings.all() if each.phase is Phase.PREPARING)

@@ -81,6 +81,13 @@ class Holdings:
         """Note that an address can be bound to; it is used when its quiet time is over."""
         held.source, held.usable_at = source, usable_at
 
+    def unsettled(self, held: Holding) -> bool:
+        """Note that an address is not here any more; True if its sessions have to be told."""
+        was, held.usable_at = held.phase, None
+        if was is Phase.USABLE:
+            held.phase = Phase.PREPARING
+        return was is Phase.USABLE
+
     def ripe(self, now: float) -> Iterable[Holding]:
         """Make usable what has been quiet for long enough, and yield it."""
         for held in self.all():

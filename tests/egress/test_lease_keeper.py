@@ -71,6 +71,9 @@ class Machine:
     async def bind(self, source):
         return None if source.id in self.broken else Bound(source, self.quiet)
 
+    async def missing(self, sources):
+        return frozenset(each.id for each in sources) & self.broken
+
 
 class Host:
     """One process with clocks of its own, in a world whose time is `world.at`."""
@@ -328,6 +331,29 @@ async def test_an_address_that_cannot_be_bound_goes_to_another_host(world):
     one.machine.broken = set()
     await world.rounds(one, two, count=10)
     assert [len(one.held()), len(two.held())] == [1, 1]
+
+
+async def test_an_address_that_vanishes_from_the_machine_is_not_used_any_more(world):
+    one, two = world.host("one"), world.host("two")
+    await world.rounds(one)
+    one.machine.broken = {"ip_0"}
+    await world.rounds(one, count=6)
+    assert one.held() == {"ip_1"}
+    assert one.told[-1] == ("lost", "ip_0")
+    await world.rounds(two, one, count=2)
+    assert two.held() == {"ip_0"}
+
+
+async def test_a_machine_that_cannot_tell_what_it_has_keeps_what_it_had(world):
+    one = world.host("one")
+    await world.rounds(one)
+
+    async def broken(_):
+        raise ConnectionError("no EC2")
+
+    one.machine.reach = one.machine.missing = broken
+    await world.rounds(one, count=20)
+    assert one.held() == {"ip_0", "ip_1"}
 
 
 async def test_what_this_machine_cannot_have_is_left_to_others(world):
