@@ -11,6 +11,7 @@ from mail_api.v2.resources import (
     description,
     domains,
     egress,
+    egress_accounting,
     egress_addresses,
     egress_orders,
     inbound,
@@ -60,6 +61,7 @@ OPERATIONS: Sequence[Operation] = (
     *audit.OPERATIONS,
     *egress.OPERATIONS,
     *egress_addresses.OPERATIONS,
+    *egress_accounting.OPERATIONS,
     *egress_orders.OPERATIONS,
 )
 

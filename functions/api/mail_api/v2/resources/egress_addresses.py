@@ -1,6 +1,5 @@
 """Source addresses as operators see them, their warm-up, and why a delivery waits."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +7,7 @@ from mail_api.v2.models.base import Page
 from mail_api.v2.models.egress import EgressIp, IpListing, WarmUpListing, WarmUpView, WhyView
 from mail_api.v2.operation import ApiError, Call, Operation
 from mail_api.v2.resources.egress_calls import (
+    all_addresses,
     brief,
     control_of,
     now_of,
@@ -21,15 +21,12 @@ from mailroom.domain.message import DeliveryKey
 from mailroom.domain.sending.lease import Lease
 from mailroom.domain.sending.view import NORMAL, PathView
 from mailroom.domain.tenancy.access import Scope
-from mailroom.domain.tenancy.kinds.pool import POOL, POOL_ADDRESS
-from mailroom.domain.tenancy.resource import PLATFORM, Resource
+from mailroom.domain.tenancy.resource import Resource
 from mailroom.errors import MessageNotFoundError
 from mailroom.usecases.explain import ExplainPorts, explain_delivery
 from mailroom.usecases.leases import all_leases
 from mailroom.usecases.warmup import WarmUpPorts, progresses
 from mailroom.usecases.warmup_care import WarmUpCarePorts, warmup_report
-
-_PAGE = 100
 
 
 def list_ips(call: Call) -> Any:
@@ -39,7 +36,7 @@ def list_ips(call: Call) -> Any:
     paths: dict[str, list[PathView]] = {}
     for _, path in paths_of(views_of(call)):
         paths.setdefault(path.address, []).append(path)
-    page = sliced(call, list(_addresses(call)))
+    page = sliced(call, list(all_addresses(call, call.query.pool)))
     warm = WarmUpPorts(control)
     page["data"] = [
         _ip(each, leases.get(each.id), paths.get(each.id, []), now)
@@ -115,21 +112,6 @@ def _last(event: Event) -> dict[str, Any]:
             "mx": facts.mx,
         }
     return shown
-
-
-def _addresses(call: Call) -> Iterator[Resource]:
-    for pool in _all(call, POOL, PLATFORM):
-        if call.query.pool in ("", pool.id):
-            yield from _all(call, POOL_ADDRESS, f"pool#{pool.id}")
-
-
-def _all(call: Call, kind: Any, parent: str) -> Iterator[Resource]:
-    after = ""
-    while True:
-        found, after = call.desk.registrar.page(kind, parent, limit=_PAGE, after=after)
-        yield from found
-        if not after:
-            return
 
 
 def _ip(address: Resource, lease: Lease | None, paths: list[PathView], now: float) -> Any:

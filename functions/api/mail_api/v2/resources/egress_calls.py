@@ -1,6 +1,6 @@
 """What the calls about egress share: their ports, what hosts show, and pages of small lists."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,11 +8,14 @@ from mail_api.v2.crud import read_cursor, write_cursor
 from mail_api.v2.operation import ApiError, Call
 from mailroom.domain.sending.order import Order
 from mailroom.domain.sending.view import HostView, PathView
+from mailroom.domain.tenancy.kinds.pool import POOL, POOL_ADDRESS
+from mailroom.domain.tenancy.resource import PLATFORM, Resource, ResourceKind
 from mailroom.ports.control import Control
 from mailroom.usecases.host_views import read_views
 from mailroom.usecases.orders import OrderPorts
 
 _MAX_OFFSET = 1_000_000
+_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,22 @@ def sliced(call: Call, rows: Sequence[Any]) -> dict[str, Any]:
         "data": list(rows[start:end]),
         "next_cursor": write_cursor(str(end)) if end < len(rows) else None,
     }
+
+
+def all_addresses(call: Call, pool: str = "") -> Iterator[Resource]:
+    """Yield the source addresses of all pools, or of one."""
+    for each in _all(call, POOL, PLATFORM):
+        if pool in ("", each.id):
+            yield from _all(call, POOL_ADDRESS, f"pool#{each.id}")
+
+
+def _all(call: Call, kind: ResourceKind, parent: str) -> Iterator[Resource]:
+    after = ""
+    while True:
+        found, after = call.desk.registrar.page(kind, parent, limit=_PAGE, after=after)
+        yield from found
+        if not after:
+            return
 
 
 def _offset(text: str) -> int:
