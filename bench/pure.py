@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from itertools import count as count_up
 from typing import Any
 
 from bench.machine import describe
 from bench.sample import message
+from egress.core.engine.path_control import PathControl
 from mailroom.domain.dkim import body_hash
 from mailroom.domain.headers import fields, problem_with, split
 from mailroom.domain.lifecycle import State
@@ -14,6 +16,9 @@ from mailroom.domain.mime import rewrite_message
 from mailroom.domain.outcome import classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
+from mailroom.domain.sending.path import PathKey
+from mailroom.domain.sending.rate import Rate
+from mailroom.domain.sending.settings import PathSettings
 from mailroom.domain.settlement import Seen, settle
 from mailroom.domain.tracking_token import TrackingKey, click_token
 from mailroom.domain.verp import VerpKey, return_path
@@ -37,8 +42,18 @@ def measure(count: int = 0) -> dict[str, Any]:
         outcome = classify_reply(reply)
         settle(waiting, outcome, Seen(), now=1.0, policy=RetryPolicy(), jitter=0.0)
 
+    path = PathControl(PathKey("a", "site"), PathSettings(message_rate=Rate(1e6)), 0.0)
+    clock = count_up(1.0)
+
+    def send() -> None:
+        now = next(clock)
+        if path.permit(now).may_send and path.earliest_message(now, len(raw)) <= now:
+            path.take_message(now, len(raw))
+        path.succeeded(now, 1)
+
     calls: dict[str, Callable[[], object]] = {
         "classify_and_settle": decide,
+        "path_of_a_message": send,
         "return_path": lambda: return_path(_KEY, domain="rp.example", signer=verp),
         "examine_header_at_accept": lambda: (problem_with(raw), list(fields(split(raw)[0]))),
         "rewrite_ten_links_and_pixel": lambda: rewrite_message(

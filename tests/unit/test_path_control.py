@@ -644,3 +644,25 @@ def test_the_version_tells_what_is_worth_writing() -> None:
     assert control.version == version
     refuse(control, SUSPEND)
     assert control.version > version
+
+
+def test_an_idle_path_that_nothing_is_known_of_may_be_forgotten() -> None:
+    control = path()
+    deliver(control, NOW, 10)
+    assert not control.forgettable(NOW + HOUR - 1)
+    assert control.forgettable(NOW + HOUR)
+
+
+@pytest.mark.parametrize("what", ["strike", "learned", "order", "debt"])
+def test_what_a_path_has_learned_is_not_forgotten(what: str) -> None:
+    control = path(replace(UNLIMITED, byte_rate=Rate(1)))
+    if what == "strike":
+        refuse(control, SUSPEND)
+    elif what == "learned":
+        control.carried(3, NOW)
+    elif what == "order":
+        control.ordered(NOW, PathState.NORMAL, None, "watched", "ann")
+    else:
+        control.take_message(NOW, 10_000)
+    deliver(control, NOW + 600, 30)
+    assert not control.forgettable(NOW + 2 * HOUR)

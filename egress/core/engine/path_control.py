@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from egress.core.engine import path_blame
 from egress.core.engine.gcra import Gcra
-from egress.core.engine.path_record import PathRecord, PathState, Transition
+from egress.core.engine.path_record import ENGINE, PathRecord, PathState, Transition
 from egress.core.engine.path_states import SILENT, PathStates
 from egress.core.engine.strikes import decayed
 from mailroom.domain.reply import SmtpReply
@@ -26,6 +26,7 @@ from mailroom.domain.sending.settings import PathSettings
 
 _PAUSE_LEAST, _PAUSE_MOST = 0.5, 60.0  # seconds between connections that fail
 _BURST_SECONDS = 0.25  # of a message rate may go at once: less would lose what timers are late
+_FORGET_SECONDS = 3_600.0  # without use
 _DAY = 86_400.0
 
 
@@ -64,6 +65,7 @@ class PathControl:
         self._connects = Gcra(None)
         self._connected_at = self._connect_after = -inf
         self._in_use = 0
+        self._used_at = now
         self._permit: Permit | None = None
         self._fitted = -1
         self._fit(now)
@@ -99,6 +101,7 @@ class PathControl:
         """Count a message that goes now."""
         self._messages.take(now)
         self._octets.take(now, size)
+        self._used_at = now
         states = self._states
         states.pace.sent(now)
         if states.state is PathState.PROBE:
@@ -120,7 +123,7 @@ class PathControl:
     def take_connection(self, now: float) -> None:
         """Count a connection that is opened now."""
         self._connects.take(now)
-        self._connected_at = now
+        self._connected_at = self._used_at = now
 
     @property
     def messages_per_connection(self) -> int:
@@ -220,6 +223,21 @@ class PathControl:
     def version(self) -> int:
         """Rises whenever the record is worth writing again; counters alone do not raise it."""
         return self._states.version
+
+    def forgettable(self, now: float) -> bool:
+        """Say whether a path without mail is as good as one that nobody ever used.
+
+        It may be dropped then and be made anew: most sites see a message now and then only.
+        """
+        states = self._states
+        return (
+            self.permit(now).state is PathState.NORMAL
+            and states.by == ENGINE
+            and not decayed(states.strikes, states.clean_since, now)
+            and self._learned is None
+            and now - self._used_at >= _FORGET_SECONDS
+            and max(self._messages.tat, self._octets.tat, self._connects.tat) <= now
+        )
 
     @property
     def record(self) -> PathRecord:
