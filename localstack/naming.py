@@ -21,6 +21,10 @@ QUEUE_CONSUMER = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 STREAM_READER = ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams")
 # X-Ray knows no resource smaller than an account's traces.
 TRACER = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+# EC2 knows no resource for these.
+LOOKER = ("ec2:DescribeAddresses", "ec2:DescribeNetworkInterfaces")
+MOVER = "ec2:AssociateAddress"
+OURS = "mailroom"  # the tag of what may be moved; its value is the prefix
 SHORTEST_VISIBILITY = 10  # seconds; below it a slow machine would deliver twice
 
 Statement = dict[str, Any]
@@ -89,8 +93,10 @@ def policy(resources: Resources, function: str, names: Names) -> dict[str, Any]:
 
 
 def host_policy(resources: Resources, host: str, names: Names) -> dict[str, Any]:
-    """Return the IAM policy of a host process: its access entries and traces."""
+    """Return the IAM policy of a host process: its access entries, traces, Elastic IPs."""
     statements = [_traces(), *_access_statements(resources, resources.hosts[host], names)]
+    if host in resources.movers:
+        statements.extend(_moving(names))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -140,6 +146,15 @@ def _logs(names: Names, function: str) -> Statement:
 
 def _traces() -> Statement:
     return _allow(list(TRACER), "*")
+
+
+def _moving(names: Names) -> list[Statement]:
+    """Let Elastic IPs be moved among interfaces: those that bear the deployment's tag."""
+    place = f"arn:aws:ec2:{names.region}:{names.account}"
+    tagged = {"StringEquals": {f"aws:ResourceTag/{OURS}": names.prefix}}
+    kinds = ("elastic-ip", "network-interface")
+    moves = [_allow([MOVER], f"{place}:{kind}/*") | {"Condition": tagged} for kind in kinds]
+    return [_allow(list(LOOKER), "*"), *moves]
 
 
 def topic_address(resources: Resources, topic: str, names: Names) -> str:

@@ -150,7 +150,7 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """All of it, by logical name."""
+    """All of it, by logical name. `movers` are host processes that move Elastic IPs."""
 
     tables: Mapping[str, Table]
     buckets: Mapping[str, Bucket]
@@ -163,6 +163,7 @@ class Resources:
     schedules: Mapping[str, Schedule]
     apis: Mapping[str, Api]
     hosts: Mapping[str, tuple[Access, ...]]
+    movers: frozenset[str] = frozenset()
 
     @property
     def places(self) -> frozenset[str]:
@@ -187,6 +188,8 @@ def parse_resources(text: str) -> Resources:
         raise ResourcesError("version 1 is needed")
     subscriptions = raw.pop("subscriptions", [])
     like = partial(_host, raw.get("functions", {}))
+    hosts: Mapping[str, dict[str, Any]] = raw.get("hosts", {})
+    movers = frozenset(name for name, host in hosts.items() if host.get("elastic_ips"))
     resources = Resources(
         tables=_group(raw, "tables", _table),
         buckets=_group(raw, "buckets", _bucket),
@@ -199,6 +202,7 @@ def parse_resources(text: str) -> Resources:
         schedules=_group(raw, "schedules", lambda entry: Schedule(**entry)),
         apis=_group(raw, "apis", lambda entry: Api(**entry)),
         hosts=_group(raw, "hosts", like),
+        movers=movers,
     )
     if raw:
         raise ResourcesError(f"unknown section {sorted(raw)[0]!r}")

@@ -21,6 +21,18 @@ resource "aws_iam_policy" "host" {
         Action   = statement.actions
         Resource = statement.resource
       }],
+      # Elastic IPs follow leases. EC2 knows no resource for looking; what is moved bears our tag.
+      [for actions in [["ec2:DescribeAddresses", "ec2:DescribeNetworkInterfaces"]] : {
+        Effect   = "Allow"
+        Action   = actions
+        Resource = "*"
+      } if try(each.value.elastic_ips, false)],
+      [for kind in ["elastic-ip", "network-interface"] : {
+        Effect    = "Allow"
+        Action    = ["ec2:AssociateAddress"]
+        Resource  = "arn:${data.aws_partition.current.partition}:ec2:${var.region}:${local.account}:${kind}/*"
+        Condition = { StringEquals = { "aws:ResourceTag/mailroom" = var.prefix } }
+      } if try(each.value.elastic_ips, false)],
     )
   })
 }

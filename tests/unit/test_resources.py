@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from localstack.naming import (
+    LOOKER,
+    MOVER,
     TRACER,
     Names,
     environment,
@@ -105,10 +107,11 @@ def every_policy() -> Iterator[list[dict[str, Any]]]:
         yield host_policy(RESOURCES, host, NAMES)["Statement"]
 
 
-def test_no_policy_has_a_wildcard_action_or_resource_but_for_traces() -> None:
+def test_no_policy_has_a_wildcard_action_or_resource_but_where_aws_knows_none() -> None:
     for allowed in every_policy():
         for statement in allowed:
-            assert (statement["Resource"] == "*") == (tuple(statement["Action"]) == TRACER)
+            everywhere = tuple(statement["Action"]) in (TRACER, LOOKER)
+            assert (statement["Resource"] == "*") == everywhere
             assert not any("*" in action for action in statement["Action"])
 
 
@@ -125,6 +128,22 @@ def test_a_host_process_may_do_what_its_access_entry_says() -> None:
     }
     assert ("sqs:ReceiveMessage", "arn:aws:sqs:eu-west-1:123456789012:acme-lane") in allowed
     assert ("s3:GetObject", "arn:aws:s3:::acme-bodies/*") in allowed
+
+
+def test_only_the_sender_moves_elastic_ips_and_only_those_with_the_deployments_tag() -> None:
+    moving = [s for s in every_policy() if any(MOVER in each["Action"] for each in s)]
+    assert len(moving) == 1
+    allowed = [
+        each
+        for each in host_policy(RESOURCES, "sender", NAMES)["Statement"]
+        if MOVER in each["Action"]
+    ]
+    assert [each["Resource"] for each in allowed] == [
+        "arn:aws:ec2:eu-west-1:123456789012:elastic-ip/*",
+        "arn:aws:ec2:eu-west-1:123456789012:network-interface/*",
+    ]
+    for each in allowed:
+        assert each["Condition"] == {"StringEquals": {"aws:ResourceTag/mailroom": "acme"}}
 
 
 def test_a_topic_may_send_to_the_queues_that_listen_to_it_and_to_no_other() -> None:
