@@ -17,7 +17,9 @@ from mailroom.domain.transport.tls_result import TlsResult
 from mailroom.domain.webhook_target import Target
 
 TIMEOUT = 20.0  # seconds for the whole call
-_THREADS = 4
+MAX_WAITING = 200  # fetches under way or waiting for a thread; further ones fail at once
+_THREADS = 8
+_TURN = 10.0  # seconds a fetch may wait for a thread
 _OK = 200
 
 
@@ -55,23 +57,36 @@ class StsFetcher:
         self._port = port
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sts")
+        self._waiting = 0
 
     async def fetch(self, domain: str) -> StsPolicy:
         """Return the policy that `domain` (A-labels) publishes now. Raises StsFetchError."""
-        host = f"mta-sts.{domain}"
-        addresses = (await self._dns.addresses(host)).addresses
-        if not addresses:
-            raise StsFetchError(TlsResult.STS_POLICY_FETCH_ERROR, f"{host} has no address")
-        loop = asyncio.get_running_loop()
-        octets = await loop.run_in_executor(self._threads, self._get, host, addresses)
+        if self._waiting >= MAX_WAITING:
+            raise StsFetchError(TlsResult.STS_POLICY_FETCH_ERROR, "too many fetches at once")
+        self._waiting += 1
         try:
+            octets = await self._fetched(f"mta-sts.{domain}")
             return parse_sts_policy(octets)
         except StsError as error:
             raise StsFetchError(TlsResult.STS_POLICY_INVALID, str(error)) from None
+        finally:
+            self._waiting -= 1
 
     def close(self) -> None:
         """End the threads, those still at work when their time is over."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _fetched(self, host: str) -> bytes:
+        addresses = (await self._dns.addresses(host)).addresses
+        if not addresses:
+            raise StsFetchError(TlsResult.STS_POLICY_FETCH_ERROR, f"{host} has no address")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout + _TURN):
+                return await loop.run_in_executor(self._threads, self._get, host, addresses)
+        except TimeoutError:
+            problem = "no thread came free for it"
+            raise StsFetchError(TlsResult.STS_POLICY_FETCH_ERROR, problem) from None
 
     def _get(self, host: str, addresses: Sequence[str]) -> bytes:
         http_ = GuardedHttp(

@@ -28,6 +28,7 @@ from mailroom.domain.transport.tls_result import AppliedPolicy, Failing
 from mailroom.ports.control import Control
 
 PARTITION = "sts"
+PATIENCE = 10.0  # seconds that mail waits for what is looked up
 _SHORTEST = 300.0  # seconds: no record is looked at, and no policy fetched, more often
 _LONGEST = 3_600.0  # seconds a record is believed, whatever its TTL
 _REFRESH_AGE = 86_400.0  # seconds; section 10.2 suggests once a day
@@ -84,8 +85,10 @@ class StsPolicies:
         watch: TlsWatch,
         *,
         now: Callable[[], float],
+        patience: float = PATIENCE,
     ) -> None:
-        """Take the time in Unix seconds, of a clock that never jumps."""
+        """Take the time in Unix seconds, of a clock that never jumps, and seconds to wait."""
+        self._patience = patience
         self._dns = dns
         self._fetcher = fetcher
         self._control = control
@@ -97,8 +100,10 @@ class StsPolicies:
     async def policy(self, domain: str) -> HostPolicy | None:
         """Return the policy that mail to `domain` is held to, None if it asks for nothing.
 
-        Waits for the web server only the first time a domain names a policy; callers asking for
-        the same domain at the same time share one look-up.
+        Waits for the web server when a domain names a policy that is not known, but not for
+        long: a fetch that takes longer goes on, and until then what was known before counts
+        (RFC 8461 section 5.1 lets mail go meanwhile). Callers asking for the same domain at the
+        same time share one look-up.
         """
         try:
             name = a_label(domain)
@@ -132,6 +137,10 @@ class StsPolicies:
             if kept.policy is not None and now - kept.fetched_at >= min(_REFRESH_AGE, life / 2):
                 await self._looked(name, again=True)
 
+    async def settled(self) -> None:
+        """Wait until nothing is being looked up."""
+        await asyncio.gather(*self._looking.values(), return_exceptions=True)
+
     async def close(self) -> None:
         """Stop the look-ups still running."""
         tasks = list(self._looking.values())
@@ -145,7 +154,11 @@ class StsPolicies:
             looking = asyncio.create_task(self._look(name, again=again), name=f"sts-{name}")
             self._looking[name] = looking
             looking.add_done_callback(lambda _: self._looking.pop(name, None))
-        return await asyncio.shield(looking)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.shield(looking)
+        except TimeoutError:
+            return self._kept.get(name, _Kept())
 
     async def _look(self, name: str, *, again: bool) -> _Kept:
         before = self._kept.get(name)

@@ -1,5 +1,6 @@
 """Fetching MTA-STS policies over real HTTPS on loopback."""
 
+import asyncio
 import http.server
 import ssl
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from egress.connecting import TlsPolicy, tls_context
 from egress.core.mx import Addresses, Lookup
-from egress.sts_fetch import StsFetcher, StsFetchError
+from egress.sts_fetch import MAX_WAITING, StsFetcher, StsFetchError
 from mailroom.domain.transport.sts import MAX_POLICY, StsMode, StsPolicy
 from mailroom.domain.transport.tls_result import TlsResult
 from tests.egress.tls_peers import Authority, an_authority
@@ -160,6 +161,27 @@ async def test_private_addresses_are_never_asked(
     ):
         await fetch(authority, port, *addresses, networks=networks)
     assert (problem.value.result, asked) == (TlsResult.STS_POLICY_FETCH_ERROR, [])
+
+
+async def test_more_fetches_than_can_be_had_fail_at_once() -> None:
+    gate = asyncio.Event()
+
+    class Waiting:
+        async def addresses(self, host: str) -> Addresses:
+            await gate.wait()
+            return Addresses(Lookup.EMPTY)
+
+    fetcher = StsFetcher(Waiting())
+    waiting = [asyncio.create_task(fetcher.fetch("a.test")) for _ in range(MAX_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(StsFetchError, match="too many"):
+        await fetcher.fetch("a.test")
+    gate.set()
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(each, StsFetchError) for each in ended)
+    with pytest.raises(StsFetchError, match="no address"):
+        await fetcher.fetch("a.test")
+    fetcher.close()
 
 
 async def test_a_web_server_that_takes_too_long_is_given_up(authority: Authority) -> None:

@@ -197,6 +197,28 @@ async def test_a_table_in_trouble_takes_no_policy_away() -> None:
     assert await asked(World(control=Broken()).host()) == ENFORCE
 
 
+async def test_a_slow_web_server_does_not_keep_mail_waiting_and_its_policy_counts_later() -> None:
+    world, gate, fetched = World(), asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def fetch(self, domain: str) -> StsPolicy:
+            await gate.wait()
+            fetched.set()
+            return ENFORCE
+
+    def now() -> float:
+        return world.now
+
+    host = StsPolicies(world, Slow(), world.control, world.watch, now=now, patience=0.01)
+    assert await asked(host) is None
+    assert await asked(host) is None
+    gate.set()
+    await fetched.wait()
+    await host.settled()
+    assert await asked(host) == ENFORCE
+    assert world.asked == ["_mta-sts.example.org"]
+
+
 async def test_closing_stops_what_is_looked_up() -> None:
     world, gate = World(), asyncio.Event()
 
