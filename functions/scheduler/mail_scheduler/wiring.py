@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mail_scheduler.braking import brake
 from mail_scheduler.domain_watch import watch_domains
+from mail_scheduler.warming import judge_warm_up
 from mail_scheduler.working import revive
 from mailroom.settings import Settings, load_settings
 from mailroom.usecases.tls_reports import send_reports
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mailroom.usecases.jobs import JobPorts, Step
     from mailroom.usecases.reconcile import ReconcilePorts
     from mailroom.usecases.tls_reports import TlsReportPorts
+    from mailroom.usecases.warmup_care import WarmUpCarePorts
 
 
 @cache
@@ -63,6 +65,7 @@ def tasks() -> "Sequence[Task]":
         partial(revive, job_ports()),
         partial(brake, brake_ports()),
         partial(watch_domains, domain_ports()),
+        partial(judge_warm_up, warm_up_ports()),
         *([partial(send_reports, ports=reports)] if reports else []),
     )
 
@@ -127,6 +130,22 @@ def tls_report_ports() -> "TlsReportPorts | None":
         endpoint=HttpEndpoint(settings.endpoint_networks),
         clock=SystemClock(),
         submitter=Submitter(domain, domain, contact, sender),
+    )
+
+
+@cache
+def warm_up_ports() -> "WarmUpCarePorts":
+    """Return what looking after warm-up needs."""
+    from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
+    from mailroom.adapters.system import SystemChance, SystemClock
+    from mailroom.adapters.tables import bound
+    from mailroom.usecases.registrar import Registrar
+    from mailroom.usecases.warmup_care import WarmUpCarePorts
+
+    settings = _settings()
+    return WarmUpCarePorts(
+        control=DynamoControl(bound(ControlRow, settings.resource("table", "control"))),
+        registrar=Registrar(_registry(), SystemClock(), SystemChance(), settings.environment),
     )
 
 
