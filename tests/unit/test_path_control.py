@@ -175,6 +175,23 @@ def test_a_share_of_blame_slows_or_backs_off(good: int, blamed: int, state: Path
     assert control.permit(NOW).state is state
 
 
+def test_a_share_of_blame_that_stays_halves_the_rate_again() -> None:
+    control = path(replace(UNLIMITED, message_rate=Rate(6_000, 60)))
+    rates = []
+    for minute in range(3):
+        now = NOW + minute * MINUTE
+        for _ in range(70):
+            control.take_message(now, 1)
+            control.succeeded(now, 1)
+        for _ in range(30):
+            refuse(control, rule(), now)
+        control.permit(now)
+        rates.append(control.rate)
+    assert None not in rates
+    assert rates[0] > rates[1] > rates[2]
+    assert control.permit(now).state is PathState.SLOW
+
+
 def test_a_rule_may_say_that_all_is_well() -> None:
     control = path()
     refuse(control, rule(Action(Verb.BACKOFF)))
@@ -443,6 +460,14 @@ def test_hosts_that_are_down_are_probed_ever_more_rarely_and_without_strikes() -
     assert control.permit(now).state is PathState.SLOW
 
 
+@pytest.mark.parametrize("category", [Category.DNS, Category.TLS_POLICY])
+def test_trouble_with_a_domains_policy_or_names_is_not_the_paths(category: Category) -> None:
+    control = path()
+    for _ in range(10):
+        control.not_opened(NOW, Judgement(category=category), SmtpReply(0, "no", Phase.CONNECT))
+    assert control.permit(NOW)[:2] == (PathState.NORMAL, 2)
+
+
 def test_connections_that_fail_now_and_then_are_not_dead_hosts() -> None:
     control = path(replace(UNLIMITED, start_connections=5))
     for _ in range(20):
@@ -637,8 +662,8 @@ def test_a_row_of_another_version_is_read() -> None:
 
 def test_the_version_tells_what_is_worth_writing() -> None:
     control = path()
-    control.permit(NOW)
     version = control.version
+    assert version == 0  # a path that nothing is known of needs no row
     control.take_message(NOW, 1)
     control.succeeded(NOW, 0)
     assert control.version == version

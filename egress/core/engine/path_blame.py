@@ -11,6 +11,7 @@ CONNECT_FAILURES = 3  # in a row, until the path is probed
 _OURS = frozenset((Scope.PATH, Scope.ADDRESS))
 _EARLY = frozenset((Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS, Phase.MAIL))
 _ENDING = frozenset((0, 421))  # the connection is gone: lost, or closed with these words
+_ELSEWHERE = frozenset((Category.DNS, Category.TLS_POLICY))  # a domain's trouble, not a path's
 _NO_PENALTY = (Verb.RETRY_NOW, Verb.MESSAGES_PER_CONNECTION)
 _CONTROLS = frozenset((Verb.ONE_CONNECTION, Verb.HALVE_WINDOW, Verb.RATE, Verb.RATE_TIMES))
 
@@ -48,6 +49,8 @@ def refused(path: PathStates, now: float, judgement: Judgement, reply: SmtpReply
 def not_opened(path: PathStates, now: float, judgement: Judgement, reply: SmtpReply) -> None:
     """Apply the refusal of a connection: no answer, or 4xx or 5xx before there was a message."""
     ours = judgement.scope in _OURS
+    if judgement.category in _ELSEWHERE:
+        return
     if path.state in SILENT or not (ours or judgement.scope is Scope.MESSAGE):
         return
     cause = _cause(judgement, reply, Category.BAD_CONNECTION)
@@ -98,8 +101,9 @@ def _weigh(path: PathStates, now: float, cause: Cause) -> None:
     ratio = path.shares.ratio(now)
     if ratio >= BACKOFF_RATIO:
         path.back_off(now, path.settings.backoff.seconds, cause)
-    elif ratio >= SLOW_RATIO and path.state is PathState.NORMAL:
+    elif ratio >= SLOW_RATIO:
         path.slow(now, cause)
+        path.shares.clear()  # what comes after the cut is another matter
 
 
 def _apply(path: PathStates, now: float, judgement: Judgement, cause: Cause) -> bool:

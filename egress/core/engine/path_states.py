@@ -53,10 +53,11 @@ class PathStates:
         self.changes: deque[Transition] = deque(maxlen=_MOST_CHANGES)
         self.failures = 0  # connections that failed in a row
         self._clean = 0  # deliveries in BACKOFF
-        self.version = 0  # rises when something changed that limits or the record depend on
+        self.version = 0  # rises when something changes that limits or the record depend on
         self.seen = now
         self.due = inf  # when `advance` has something to do
         self.settle(now)
+        self.version = 0  # nothing to write yet
 
     @property
     def connections(self) -> int:
@@ -181,10 +182,11 @@ class PathStates:
 
     def disable(self, now: float, seconds: float, cause: Cause) -> None:
         """Send nothing for so long, or with 0 until a person says so."""
+        if self.state is PathState.DISABLED:
+            return
         self.pace.quarter(now)
         until = now + seconds if seconds > 0 else None
-        if self.state is not PathState.DISABLED:
-            self._enter(PathState.DISABLED, now, until=until, cause=cause)
+        self._enter(PathState.DISABLED, now, until=until, cause=cause)
 
     def relieve(self, now: float) -> None:
         """End a BACKOFF or SLOW that nobody ordered."""
