@@ -22,7 +22,7 @@ from egress.sender.exchange import Exchanged, NoWayError
 from egress.sender.intake import Intake, Ticket
 from egress.sender.leaving import Leaving
 from egress.session import Session
-from mailroom.domain.message import WakeUp
+from mailroom.domain.message import DeliveryKey, WakeUp
 from mailroom.domain.provider import OTHER
 from mailroom.domain.sending.job import LaneClass
 from mailroom.domain.sending.judgement import Judgement
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _POLL_TROUBLE_WAIT = 1.0
 _BATCH = 10
 _DIRECT = 100  # deliveries that need no connection, at once
+_MOST_WAYS = 20_000
 _LOOK_AGAIN = 0.2  # seconds until a poller without credit looks again
 
 
@@ -41,6 +42,7 @@ class Doors:
 
     open: Callable[[Connection, Way], Awaitable[Opened | NotOpened]]
     may_carry: Callable[[Session, Connection, Way], bool]
+    closed: Callable[[Session, Connection], None] = lambda _session, _connection: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,24 @@ class Plan:
     concluded: Callable[[Grant, Exchanged], None] = lambda _grant, _exchanged: None
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """What a job in the engine came with, and the way that was looked up for it."""
+
+    ticket: Ticket
+    way: Way | None = None
+
+
+_NO_WAIT = _Wait(Ticket.none())
+
+
 class Dispatcher:
     """One process's work, from the queues to the verdicts."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._engine = plan.engine
-        self._tickets: dict[object, Ticket] = {}  # of jobs that wait in the engine, by key
+        self._waits: dict[object, _Wait] = {}  # of jobs in the engine, by key
         self._hand: set[object] = set()  # keys of deliveries being looked at or attempted
         self._ways: dict[tuple[str, str], Way] = {}
         self._sessions: dict[int, Session] = {}
@@ -78,6 +91,7 @@ class Dispatcher:
         self._stop: asyncio.Event | None = None
         self._stopping = False
         self._journal_trouble: JournalError | None = None
+        self._polled_at: float | None = None
 
     async def run(self, stop: asyncio.Event, *, grace: float) -> None:
         """Work until `stop`, then finish what is under way, for at most `grace` seconds.
@@ -103,6 +117,16 @@ class Dispatcher:
         await self._say_goodbye()
         if self._journal_trouble is not None:
             raise self._journal_trouble
+
+    @property
+    def journal_ok(self) -> bool:
+        """Whether the journal takes what it is given."""
+        return self._journal_trouble is None
+
+    @property
+    def poll_age(self) -> float | None:
+        """Seconds since a queue last answered, None before it first did."""
+        return None if self._polled_at is None else self._plan.now() - self._polled_at
 
     @property
     def busy(self) -> int:
@@ -134,6 +158,7 @@ class Dispatcher:
                 for entry in (await intake.receive(most))[:most]:
                     ticket = Ticket(entry.wake_up, intake, entry.receipt, lane)
                     used += self._begin(ticket)
+                self._polled_at = self._plan.now()
             except Exception:
                 log.exception("queue not readable")
                 await asyncio.sleep(_POLL_TROUBLE_WAIT)
@@ -181,9 +206,19 @@ class Dispatcher:
         if move is not None:
             self._leave(move, ticket)
             return
-        self._tickets[brief.offer.job.key] = ticket
-        self._ways[brief.offer.site.key, brief.offer.group] = brief.way
+        self._waits[brief.offer.job.key] = _Wait(ticket, brief.way)
+        place = (brief.offer.site.key, brief.offer.group)
+        self._ways.pop(place, None)
+        self._ways[place] = brief.way
+        if len(self._ways) > _MOST_WAYS:
+            self._forget_ways()
         self.kick()
+
+    def _forget_ways(self) -> None:
+        used = {(each.line.site, each.line.group) for each in self._engine.connections}
+        used |= {(desk.key.site, group) for desk in self._engine.desks for group in desk.lines}
+        for place in [each for each in self._ways if each not in used][: _MOST_WAYS // 2]:
+            del self._ways[place]
 
     async def _directly(self, wake_up: WakeUp, ticket: Ticket, direct: Direct) -> None:
         async def send(*_: Any, **__: Any) -> Exchanged:
@@ -214,7 +249,7 @@ class Dispatcher:
         for connection in work.closes:
             self._hang_up(connection)
         for move in work.moves:
-            self._leave(move, self._tickets.pop(move.job.key, Ticket.none()))
+            self._leave(move, self._taken(move.job.key).ticket)
         for connection in work.opens:
             self._run(self._open(connection))
         for grant in work.grants:
@@ -250,7 +285,8 @@ class Dispatcher:
 
     async def _carry(self, grant: Grant) -> None:
         connection, job = grant.connection, grant.job
-        way, session = self._way(connection), self._sessions[connection.number]
+        wait, session = self._taken(job.key), self._sessions[connection.number]
+        way = wait.way or self._way(connection)
         carrier = Carrier(
             grant,
             session,
@@ -260,7 +296,7 @@ class Dispatcher:
             self._plan.now,
             reopen=lambda: self._plan.doors.open(connection, way),
             may_carry=lambda each: self._plan.doors.may_carry(each, connection, way),
-            kept=lambda each: self._sessions.__setitem__(connection.number, each),
+            kept=lambda each: self._replace(connection, each),
         )
 
         async def send(*given: Any, **named: Any) -> Exchanged:
@@ -270,7 +306,7 @@ class Dispatcher:
             return exchanged
 
         self._hand.add(job.key)
-        ticket = self._tickets.pop(job.key, Ticket.none())
+        ticket = wait.ticket
         wake_up = ticket.wake_up or WakeUp(job.key, job.generation, job.recipient)
         try:
             await self._attempt(wake_up, ticket, self._plan.around(send))
@@ -292,11 +328,19 @@ class Dispatcher:
             self._hang_up(connection)
         self.kick()
 
+    def _replace(self, connection: Connection, session: Session) -> None:
+        self._plan.doors.closed(self._sessions[connection.number], connection)
+        self._sessions[connection.number] = session
+
+    def _taken(self, key: DeliveryKey) -> "_Wait":
+        return self._waits.pop(key, _NO_WAIT)
+
     def _way(self, connection: Connection) -> Way:
         return self._ways[connection.line.site, connection.line.group]
 
     def _hang_up(self, connection: Connection) -> None:
         if (session := self._sessions.pop(connection.number, None)) is not None:
+            self._plan.doors.closed(session, connection)
             session.farewell()
 
     def _leave(self, move: Move, ticket: Ticket) -> None:
@@ -313,7 +357,7 @@ class Dispatcher:
 
     async def _give_back_what_waits(self) -> None:
         moves = self._engine.drain()
-        tickets = [self._tickets.pop(move.job.key, Ticket.none()) for move in moves]
+        tickets = [self._taken(move.job.key).ticket for move in moves]
         await asyncio.gather(*(each.give_back() for each in tickets), return_exceptions=True)
 
     async def _say_goodbye(self) -> None:

@@ -1,6 +1,6 @@
 """The engine's world on a real host: leases, shaping, warm-up, shared limits and orders."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -72,8 +72,8 @@ class Sharer(Protocol):
     def earliest(self, keys: SharedKeys, now: float) -> float:
         """Return when all of them let one more message go."""
 
-    def take(self, keys: SharedKeys, now: float) -> None:
-        """Count one message."""
+    def take(self, keys: SharedKeys, now: float) -> bool:
+        """Count one message; False, and nothing is counted, if one of them has no room."""
 
 
 @dataclass(slots=True)
@@ -86,11 +86,13 @@ class FleetWorld:
     sharer: Sharer
     book: Callable[[], OrderBook]
     records: Mapping[PathKey, PathRecord]
+    known: Container[str]  # addresses whose paths' states have been read
     throttles: dict[str, Gcra] = field(default_factory=dict)
 
     def sources(self, pool: str) -> Sequence[SourceAddress]:
         """See World.sources."""
-        return [each for each in self.holder.held() if each.pool == pool]
+        held = self.holder.held()
+        return [each for each in held if each.pool == pool and each.id in self.known]
 
     def overflow(self, pool: str) -> str:
         """See World.overflow."""

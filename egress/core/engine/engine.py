@@ -344,6 +344,14 @@ class Engine(Outcomes):
                 free -= most
         return found
 
+    def busy(self, parked: Parked) -> int:
+        """Return how many jobs of a partition wait here or are under way."""
+        desk = self._desks.get(DeskKey(parked.pool, parked.site.key))
+        line = desk.lines.get(parked.group) if desk else None
+        if line is None:
+            return 0
+        return len(line.queue) + sum(each.job is not None for each in line.connections.values())
+
     def drain(self) -> list[Move]:
         """Give up all mail that waits, because this process ends."""
         for desk in self._desks.values():

@@ -1,0 +1,354 @@
+"""Puts a sender together: settings and AWS clients in, a dispatcher and what runs beside it out."""
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+
+from egress.aws.bodies import HostBodies
+from egress.aws.deliveries import Deliveries
+from egress.aws.lane import SenderLane
+from egress.aws.parked import ParkedMail
+from egress.aws.suppressions import HostSuppressions
+from egress.binding import LocalBinder
+from egress.connecting import TlsPolicy, tls_context
+from egress.core.engine.bars import Bars
+from egress.core.engine.engine import Engine, EngineSettings
+from egress.core.engine.work import Parked
+from egress.core.mx import AddressGuard
+from egress.faults import faults_of
+from egress.journal import Journal
+from egress.leases import LeaseKeeper, Process
+from egress.opening import Opener, OpenerSettings
+from egress.orders import OrderDesk
+from egress.relays import KeptRoutes, Router
+from egress.resolver import MxResolver, ResolverSettings
+from egress.sender.attempt import Desk
+from egress.sender.briefing import Briefing, KeptSubmissions
+from egress.sender.copies import Copier
+from egress.sender.dispatch import Dispatcher, Plan
+from egress.sender.doors import PathDoors
+from egress.sender.fleet_world import FleetWorld
+from egress.sender.following import follow, followed_desk, followed_send
+from egress.sender.host import Host
+from egress.sender.leaving import Leaving
+from egress.sender.limits import SharedLimits as SendLimits
+from egress.sender.listener import Listener
+from egress.sender.parking_lot import ParkingLot
+from egress.sender.path_memory import PathMemory
+from egress.sender.pools import KeptPools
+from egress.sender.recorder import Recorder
+from egress.sender.shaping import Shaping
+from egress.sender.showing import Showcase, Who
+from egress.sender.tenants import Tenants
+from egress.shared_limits import SharedLimits
+from egress.signer import Signer
+from egress.sts_fetch import StsFetcher
+from egress.sts_policies import StsPolicies
+from egress.tls_memory import KeptTlsMemory
+from egress.tls_reports import TlsReports
+from egress.warmup import WarmUp
+from mailroom.adapters.clients import client
+from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
+from mailroom.adapters.dynamo_directory import DynamoDirectory
+from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
+from mailroom.adapters.dynamo_relays import RelayRows
+from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
+from mailroom.adapters.dynamo_sources import DynamoPoolRules, DynamoSources
+from mailroom.adapters.kms_keyring import KmsKeyring
+from mailroom.adapters.system import SystemClock
+from mailroom.adapters.tables import DirectoryRow, ServerFactRow, bound
+from mailroom.adapters.xray import Tracing
+from mailroom.domain.limit_fact import limit_fact
+from mailroom.domain.sending.job import LaneClass
+from mailroom.domain.sending.source import HOST_POOL, SourceAddress
+from mailroom.settings import Settings
+from mailroom.usecases.slices import SlicePorts
+from mailroom.usecases.warmup import WarmUpPorts
+
+VERSION = "0.2"
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The asynchronous AWS clients of a host."""
+
+    dynamodb: Any
+    sqs: Any
+    s3: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """All parts of a sender that somebody has to run, show or close."""
+
+    process: Process
+    control: DynamoControl
+    dispatcher: Dispatcher
+    desk: Desk
+    deliveries: Deliveries
+    parked: ParkedMail
+    lanes: Sequence[SenderLane]
+    engine: Engine
+    leases: LeaseKeeper
+    orders: OrderDesk
+    shaping: Shaping
+    warmup: WarmUp
+    shared: SharedLimits
+    memory: PathMemory
+    lot: ParkingLot
+    showcase: Showcase
+    tls_memory: KeptTlsMemory
+    tls_reports: TlsReports
+    policies: StsPolicies
+    router: Router
+    resolver: MxResolver
+    own: SourceAddress | None
+    now: Callable[[], float]
+
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock of Unix seconds that never jumps: the time of day of now, then monotonic."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
+def own_source(host: Host) -> SourceAddress | None:
+    """Return the address in a host's own settings, None if it sends from leased ones only."""
+    if not host.own_address:
+        return None
+    return SourceAddress(
+        f"host-{host.name}",
+        HOST_POOL,
+        host.ehlo_name,
+        private=host.source_address or "",
+        ipv6=host.source_address6 or "",
+    )
+
+
+class Assembler:
+    """Makes the parts of one sender, each once."""
+
+    def __init__(self, settings: Settings, host: Host, clients: Clients, spans: Tracing) -> None:
+        self._settings = settings
+        self._host = host
+        self._clients = clients
+        self._spans = spans
+        self.now = steady_clock()
+        rows = bound(DirectoryRow, settings.resource("table", "directory"))
+        self._rows = rows
+        self.control = DynamoControl(bound(ControlRow, settings.resource("table", "control")))
+        self.process = Process(
+            f"{host.name}.{secrets.token_hex(6)}", host.name, time.time(), VERSION
+        )
+        mail = settings.resource("table", "mail")
+        self.deliveries = Deliveries(clients.dynamodb, mail)
+        self.parked = ParkedMail(clients.dynamodb, mail)
+        self.lanes = {
+            LaneClass.TRANSACTIONAL: SenderLane(clients.sqs, settings.resource("queue", "lane")),
+            LaneClass.BULK: SenderLane(clients.sqs, settings.resource("queue", "bulk")),
+        }
+        self.resolver = _resolver(host)
+        self.own = own_source(host)
+        self._bell: Callable[[], None] = lambda: None  # rung when orders or shaping change
+        self.shaping = Shaping(
+            self.control, host.shaping, now=self.now, changed=lambda: self._bell()
+        )
+        self.submissions = KeptSubmissions(self.deliveries)
+        self.tenants = _tenants(settings, rows)
+
+    def sender(self) -> Sender:
+        """Return the whole."""
+        memory = PathMemory(self.control, now=self.now)
+        listener = Listener(memory)
+        leases = self._leases(listener)
+        warmup = WarmUp(WarmUpPorts(self.control), holder=self.process.id, clock=self.now)
+        shared = SharedLimits(
+            SlicePorts(self.control), holder=self.process.id, live=lambda: 1, clock=self.now
+        )
+        orders = OrderDesk(self.control, now=self.now, changed=lambda _: self._bell())
+        world = FleetWorld(
+            leases, self.shaping, warmup, shared, lambda: orders.book, memory.records, memory.known
+        )
+        if self.own is not None:
+            memory.known.add(self.own.id)
+        divisor = self._settings.delay_divisor
+        engine = Engine(
+            world,
+            EngineSettings(
+                slots=self._host.slots,
+                ready=self._host.ready,
+                dead_seconds=15.0 / divisor,
+                dead_most=1_800.0 / divisor,
+            ),
+            Bars(),
+        )
+        return self._whole(engine, memory, listener, leases, warmup, shared, orders)
+
+    def _whole(
+        self,
+        engine: Engine,
+        memory: PathMemory,
+        listener: Listener,
+        leases: LeaseKeeper,
+        warmup: WarmUp,
+        shared: SharedLimits,
+        orders: OrderDesk,
+    ) -> Sender:
+        desk = followed_desk(self._desk(), self._spans)
+        router = self._router()
+        reports = TlsReports(self.resolver, self.control, process=self.process.id, now=self.now)
+        fetcher = StsFetcher(self.resolver, networks=self._host.networks, port=self._host.sts_port)
+        policies = StsPolicies(self.resolver, fetcher, self.control, reports, now=self.now)
+        tls_memory = KeptTlsMemory(self.control, now=self.now)
+        opener = Opener(
+            OpenerSettings(authorities=self._host.authorities),
+            tls_memory,
+            clock=time.monotonic,
+            watch=reports,
+        )
+        showcase = Showcase(self._who(leases), now=self.now)
+        holder: list[ParkingLot] = []
+
+        async def announce(parked: Parked, shard: str) -> None:
+            showcase.parked[parked.site.key] += 1
+            await holder[0].announce(parked, shard)
+
+        pools = KeptPools(DynamoPoolRules(self._rows), lambda: leases.fleet, clock=time.monotonic)
+        dispatcher = Dispatcher(
+            Plan(
+                intakes=self.lanes,
+                desk=desk,
+                engine=engine,
+                briefing=Briefing(
+                    self.submissions,
+                    self.tenants,
+                    router.hosts,
+                    self.shaping.site_of,
+                    pools,
+                    policy=policies.policy,
+                ),
+                doors=PathDoors(opener, engine).doors,
+                leaving=Leaving(
+                    desk, self.parked, announce, lambda *given: self.shaping.rules.judge(*given)
+                ),
+                rules=lambda: self.shaping.rules,
+                now=self.now,
+                follow=follow(self._spans),
+                around=followed_send(self._spans),
+                concluded=showcase.concluded,
+            )
+        )
+        lot = ParkingLot(self.control, self.parked, engine, now=self.now, bring=dispatcher.bring)
+        holder.append(lot)
+
+        def changed() -> None:
+            engine.reconsider(self.now())
+            dispatcher.kick()
+
+        self._bell = changed
+        listener.plug(
+            engine,
+            kick=dispatcher.kick,
+            released=leases.released,
+            forget=warmup.release,
+            now=self.now,
+        )
+        return Sender(
+            process=self.process, control=self.control, dispatcher=dispatcher, desk=desk,
+            deliveries=self.deliveries, parked=self.parked, lanes=tuple(self.lanes.values()),
+            engine=engine, leases=leases, orders=orders, shaping=self.shaping, warmup=warmup,
+            shared=shared, memory=memory, lot=lot, showcase=showcase, tls_memory=tls_memory,
+            tls_reports=reports, policies=policies, router=router, resolver=self.resolver,
+            own=self.own, now=self.now,
+        )  # fmt: skip
+
+    def _desk(self) -> Desk:
+        settings, lane = self._settings, self.lanes[LaneClass.TRANSACTIONAL]
+        journal = Journal(self._host.journal)
+        return Desk(
+            book=self.deliveries,
+            journal=journal,
+            copier=Copier(
+                submissions=self.submissions,
+                bodies=HostBodies(self._clients.s3, settings.resource("bucket", "bodies")),
+                tenants=self.tenants,
+                signer=Signer(clock=time.time),
+                limits=_limits(settings),
+                blocked=HostSuppressions(
+                    self._clients.dynamodb, settings.resource("table", "suppressions"), time.time
+                ),
+            ),
+            wake=lane.wake,
+            settled=Recorder(self.deliveries, journal, lane.wake, time.time),
+            policy=settings.retry,
+            faults=faults_of(self._host.fault_file),
+            now=time.time,
+            monotonic=time.monotonic,
+            jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - spreads retries, guards nothing
+            new_id=lambda: secrets.token_hex(16),
+            hold_seconds=settings.hold_seconds,
+        )
+
+    def _leases(self, listener: Listener) -> LeaseKeeper:
+        return LeaseKeeper(
+            self.control,
+            DynamoSources(self._rows),
+            self.process,
+            LocalBinder(),
+            listener,
+            clock=self.now,
+            wall=time.time,
+            own=self.own,
+        )
+
+    def _router(self) -> Router:
+        host = self._host
+        tls_context(TlsPolicy.VERIFIED, host.authorities)  # a file that cannot be read stops us now
+        read = RelayRows(self._rows, KmsKeyring(client("kms"))).relays
+        return Router(self.resolver, KeptRoutes(read, clock=time.monotonic, host=host.routes))
+
+    def _who(self, leases: LeaseKeeper) -> Who:
+        return Who(
+            process=self.process.id,
+            started_at=self.process.started_at,
+            version=VERSION,
+            leases=lambda: tuple(each.id for each in leases.held()),
+            draining=lambda: leases.draining,
+            shaping=lambda: self.shaping.version,
+            rules=lambda: self.shaping.rules.version,
+        )
+
+
+def _resolver(host: Host) -> MxResolver:
+    return MxResolver(
+        ResolverSettings(
+            name_servers=host.name_servers,
+            guard=AddressGuard(allowed=tuple(map(ip_network, host.networks))),
+            port=host.mx_port,
+            ipv6=host.source_address6 is not None,
+        ),
+        clock=time.monotonic,
+    )
+
+
+def _tenants(settings: Settings, rows: type[DirectoryRow]) -> Tenants:
+    keyring = KmsKeyring(client("kms"))
+    return Tenants(
+        DynamoDirectory(rows, SystemClock(), keyring),
+        keyring,
+        platform_return_path=settings.return_path_domain,
+        clock=time.monotonic,
+    )
+
+
+def _limits(settings: Settings) -> SendLimits:
+    facts = DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail")))
+    return SendLimits(
+        DynamoLimits(bound_limits(settings.resource("table", "counters"))),
+        now=time.time,
+        notify=lambda server, told: facts.tell(limit_fact(server, told, time.time())),
+    )
