@@ -67,6 +67,7 @@ def _parser() -> ArgumentParser:
     up.add_argument("--detach", action="store_true", help="return when it is ready")
     up.add_argument("--ports", choices=("fixed", "auto"), default="fixed")
     up.add_argument("--delay-divisor", type=float, default=DELAY_DIVISOR, metavar="N")
+    up.add_argument("--pools", action="store_true", help="send from pools of several addresses")
     down = commands.add_parser("down", help="stop it")
     status = commands.add_parser("status", help="say what runs and where")
     status.add_argument("--json", action="store_true")

@@ -35,7 +35,9 @@ def up(options: Namespace, environment: Mapping[str, str]) -> int:
     except PortError as problem:
         say(str(problem))
         return 1
-    config = StackConfig(options.root, folder, ports, delay_divisor=options.delay_divisor)
+    config = StackConfig(
+        options.root, folder, ports, delay_divisor=options.delay_divisor, pools=options.pools
+    )
 
     def show(line: str) -> None:
         say(guide(state.read_stack(folder)["status"]) if line == "ready" else line)
@@ -156,6 +158,7 @@ def _detach(folder: Path, options: Namespace, environment: Mapping[str, str]) ->
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "localstack", "up", "--state", str(folder)]
     command += ["--ports", options.ports, "--delay-divisor", f"{options.delay_divisor:g}"]
+    command += ["--pools"] if options.pools else []
     with log.open("wb") as stream:
         child = subprocess.Popen(  # noqa: S603 - our own command
             command,

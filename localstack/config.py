@@ -48,13 +48,17 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class StackConfig:
-    """One local stack. `root` is the project's folder, `state` holds everything it writes."""
+    """One local stack. `root` is the project's folder, `state` holds everything it writes.
+
+    With `pools` the demonstration sends from pools of addresses (`demo_pools.py`).
+    """
 
     root: Path
     state: Path
     ports: Ports
     prefix: str = PREFIX
     delay_divisor: float = DELAY_DIVISOR
+    pools: bool = False
 
     @property
     def emulator_url(self) -> str:
@@ -99,6 +103,7 @@ def write_config(config: StackConfig) -> None:
         "ports": asdict(config.ports),
         "prefix": config.prefix,
         "delay_divisor": config.delay_divisor,
+        "pools": config.pools,
     }
     write_json(config.path("config.json"), stored)
 
@@ -112,6 +117,7 @@ def read_config(state: Path) -> StackConfig:
         ports=Ports(**stored["ports"]),
         prefix=stored["prefix"],
         delay_divisor=stored["delay_divisor"],
+        pools=stored.get("pools", False),
     )
 
 

@@ -6,7 +6,8 @@ Written through the platform's own use cases and adapters, so what is demonstrat
 import base64
 import hashlib
 
-from localstack.config import FROM_DOMAIN, LOOPBACK, StackConfig
+from localstack.config import FROM_DOMAIN, LOOPBACK, PLATFORM_DOMAIN, StackConfig
+from localstack.demo_pools import make_pools
 from localstack.tenant import ORGANISATION, PERMALINK, Secrets, public_pem
 from mailroom.adapters.clients import client
 from mailroom.adapters.directory_rows import DirectoryRows
@@ -50,6 +51,8 @@ def seed(config: StackConfig, kept: Secrets, settings: Settings, now: float) -> 
     _make_credentials(kept, rows)
     _make_domain(config, kept, settings, registrar, keyring)
     _make_keys(kept, rows, registrar, now)
+    if config.pools:
+        make_pools(kept["server"], PLATFORM_DOMAIN, registrar, SEEDER)
 
 
 def _make_tenant(config: StackConfig, kept: Secrets, registrar: Registrar) -> None:
