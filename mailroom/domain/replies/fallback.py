@@ -2,7 +2,7 @@
 words. Pure tables; nothing here acts on more than the message, except where a connection failed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -99,12 +99,13 @@ _WORDS: tuple[tuple[str, Category], ...] = (
     ("starttls", Category.TLS_POLICY),
     ("too many", Category.RATE_LIMITED),
     ("policy", Category.POLICY_RELATED),
-    ("mailbox", Category.BAD_MAILBOX),
-    ("recipient", Category.BAD_MAILBOX),
     ("dns", Category.DNS),
     ("timeout", Category.BAD_CONNECTION),
     ("timed out", Category.BAD_CONNECTION),
+    ("mailbox", Category.BAD_MAILBOX),
+    ("recipient", Category.BAD_MAILBOX),
 )
+_STRONG = len(_WORDS) - 2  # the last two name what every refusal of a policy names too
 
 
 def judge_unknown(phase: str, code: int, enhanced: Enhanced | None, text: str) -> Judgement:
@@ -129,7 +130,8 @@ def judge_unknown(phase: str, code: int, enhanced: Enhanced | None, text: str) -
         return Judgement(scope, _basic(code, text, Category.OTHER), closes, suppress=suppress)
     found = _by_enhanced(enhanced[1:], 500 <= code < 600 and phase in _MAIL)
     if enhanced[1:] in _VAGUE:
-        found = replace(found, category=_basic(code, text, found.category))
+        words = _WORDS[:_STRONG] if enhanced[1] == 7 else _WORDS
+        found = replace(found, category=_by_words(text, words) or found.category)
     return replace(found, actions=closes, scope=Scope.PATH) if closes else found
 
 
@@ -165,7 +167,8 @@ def _silence(phase: str) -> Judgement:
 def _basic(code: int, text: str, otherwise: Category) -> Category:
     if code in _BASIC and code not in (421, 552, 553):
         return _BASIC[code]
-    for word, category in _WORDS:
-        if word in text:
-            return category
-    return _BASIC.get(code, otherwise)
+    return _by_words(text, _WORDS) or _BASIC.get(code, otherwise)
+
+
+def _by_words(text: str, words: Sequence[tuple[str, Category]]) -> Category | None:
+    return next((category for word, category in words if word in text), None)
