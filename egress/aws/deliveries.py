@@ -6,7 +6,7 @@ The rows are those of `mailroom.adapters.tables`; a contract test holds both spe
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from egress.aws.batching import Batcher
@@ -18,7 +18,7 @@ from mailroom.adapters.names import (
     read_delivery_key,
     shard_of,
 )
-from mailroom.domain.event import Event, dump_event
+from mailroom.domain.event import Event, EventType, dump_event
 from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.message import (
     METADATA_DAYS,
@@ -70,7 +70,24 @@ class _Statements:
         self.release = f"{update} SET gen=? {mine}"
         self.park = f"{update} SET gen=? SET due_at=? SET due_shard=? {mine}"
         self.final = f"{verdict} REMOVE due_at REMOVE due_shard {mine}"
-        self.again = f"{verdict} SET due_at=? SET due_shard=? {mine}"
+        self._again = f"{verdict} SET due_at=? SET due_shard=?"
+        self._verdict, self._mine = verdict, mine
+        # Neither state is a claimed one.
+        self._lost = (
+            'REMOVE claim REMOVE "until" WHERE pk=? AND sk=? AND gen=? AND "state" IN (?, ?)'
+        )
+
+    def again(self, memory: Mapping[str, Any], *, lost: bool = False) -> str:
+        """Return the update that lets a delivery wait, with what it remembers meanwhile."""
+        kept = " ".join(f"SET {name}=?" for name, value in memory.items() if value)
+        gone = " ".join(f"REMOVE {name}" for name, value in memory.items() if not value)
+        return f"{self._again} {kept} {gone} {self._lost if lost else self._mine}"
+
+    def ended(self, *, lost: bool = False) -> str:
+        """Return the update that ends a delivery."""
+        return (
+            f"{self._verdict} REMOVE due_at REMOVE due_shard {self._lost}" if lost else self.final
+        )
 
 
 class Deliveries:
@@ -108,21 +125,43 @@ class Deliveries:
 
     async def settle(self, claim: str, after: Delivery, event: Event) -> bool:
         """Write the verdict with its event; False if the claim is not ours any more."""
-        statement, due = self._statements.final, []
-        if after.due_at is not None:
-            statement, due = self._statements.again, _due(after.key, after.due_at)
+        statement, parameters = self._verdict(after, event, lost=False)
+        return applied(await self._write(statement, *parameters, *place(after.key), _s(claim)))
+
+    async def correct(self, after: Delivery, event: Event) -> Delivery | None:
+        """Write down late what came of an attempt whose claim was given up for lost.
+
+        `after` and `event` are those of its settlement. Returns the delivery as it is then, its
+        generation one higher, so that the other copy's wake-ups are stale. None, and nothing is
+        changed, if its claim was not given up, or somebody has claimed it since.
+        """
+        item = await self._get(*_texts(after.key))
+        if item is None or not _was_given_up(item, after):
+            return None
+        known = replace(after, generation=after.generation + 1)
+        statement, parameters = self._verdict(known, event, lost=True)
+        states = (_s(state) for state in _GIVEN_UP)
         answer = await self._write(
-            statement,
+            statement, *parameters, *place(after.key), _n(after.generation), *states
+        )
+        return known if applied(answer) else None
+
+    def _verdict(
+        self, after: Delivery, event: Event, *, lost: bool
+    ) -> tuple[str, Sequence[dict[str, Any]]]:
+        parameters: list[dict[str, Any]] = [
             _s(after.state),
             _n(after.generation),
             _n(after.attempts),
             _n(after.uncertain),
             _s(json.dumps(dump_event(event), separators=(",", ":"))),
-            *due,
-            *place(after.key),
-            _s(claim),
-        )
-        return applied(answer)
+        ]
+        if after.due_at is None:
+            return self._statements.ended(lost=lost), parameters
+        memory = _memory(after)
+        statement = self._statements.again(memory, lost=lost)
+        kept = [value for value in memory.values() if value]
+        return statement, [*parameters, *_due(after.key, after.due_at), *kept]
 
     async def release(
         self,
@@ -158,7 +197,7 @@ class Deliveries:
         """Wait for the writes under way."""
         await asyncio.gather(self._writes.drain(), self._reads.drain())
 
-    async def _write(self, statement: str, *parameters: dict[str, str]) -> Mapping[str, Any]:
+    async def _write(self, statement: str, *parameters: dict[str, Any]) -> Mapping[str, Any]:
         return await self._writes.ask({"Statement": statement, "Parameters": list(parameters)})
 
     async def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
@@ -190,6 +229,27 @@ class Deliveries:
         answer = await self._dynamodb.batch_execute_statement(Statements=list(statements))
         responses: Sequence[Mapping[str, Any]] = answer["Responses"]
         return responses
+
+
+_GIVEN_UP = (State.DEFERRED, State.UNCERTAIN)
+
+
+def _was_given_up(item: Item, after: Delivery) -> bool:
+    """Say whether the last that happened to a delivery is that the claim of `after` was lost."""
+    if int(item["gen"]["N"]) != after.generation or "event" not in item:
+        return False
+    last = json.loads(item["event"]["S"]).get("id")
+    is_unclaimed = item["state"]["S"] in _GIVEN_UP
+    return is_unclaimed and last == f"{after.key}/{after.generation}/{EventType.UNCERTAIN}"
+
+
+def _memory(after: Delivery) -> Mapping[str, dict[str, Any] | None]:
+    """Return what a waiting delivery remembers, by attribute; None for what has its default."""
+    return {
+        "stick": _s(after.sticky) if after.sticky else None,
+        "stall": _n(after.stalls) if after.stalls else None,
+        "late": {"BOOL": True} if after.late else None,
+    }
 
 
 def applied(answer: Mapping[str, Any]) -> bool:
@@ -243,6 +303,10 @@ def read_delivery(item: Mapping[str, Any]) -> Delivery:
         due_at=_seconds(item, "due_at"),
         manual="manual" in item and item["manual"]["BOOL"],
         merge=load_mapping(item["merge"]["S"] if "merge" in item else None),
+        bulk="bulk" in item and item["bulk"]["BOOL"],
+        sticky=item["stick"]["S"] if "stick" in item else "",
+        stalls=int(item["stall"]["N"]) if "stall" in item else 0,
+        late="late" in item and item["late"]["BOOL"],
     )
 
 

@@ -209,6 +209,7 @@ class DynamoDueWork:
         ]
         if after.manual != before.manual:
             actions.append(row.manual.set(after.manual))
+        actions += _remembered(row, before, after)
         if after.expires_at != before.expires_at:
             # The row knows how long it is kept after its expiry; only that has moved.
             later = int(after.expires_at) - int(before.expires_at)
@@ -244,3 +245,15 @@ class DynamoDueWork:
                 return False
             raise
         return True
+
+
+def _remembered(row: type[DeliveryRow], before: Delivery, after: Delivery) -> list[Any]:
+    """Write what a waiting delivery remembers, where that has changed."""
+    actions: list[Any] = []
+    if after.sticky != before.sticky:
+        actions.append(row.stick.set(after.sticky) if after.sticky else row.stick.remove())
+    if after.stalls != before.stalls:
+        actions.append(row.stall.set(after.stalls) if after.stalls else row.stall.remove())
+    if after.late != before.late:
+        actions.append(row.late.set(True) if after.late else row.late.remove())
+    return actions

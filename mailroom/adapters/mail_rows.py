@@ -68,6 +68,7 @@ def delivery_row(model: type[DeliveryRow], delivery: Delivery, days: int) -> Del
     row.rcpt_key = recipient_key(delivery.key.server, delivery.recipient)
     row.at, row.exp = milliseconds(delivery.accepted_at), milliseconds(delivery.expires_at)
     row.merge = dump_texts(delivery.merge)
+    row.bulk = delivery.bulk or None
     if delivery.due_at is not None:
         row.due_at, row.due_shard = milliseconds(delivery.due_at), due_shard(delivery.key)
     row.ttl = int(delivery.expires_at) + days * DAY_SECONDS
@@ -127,6 +128,10 @@ def read_delivery(row: DeliveryRow) -> Delivery:
         due_at=_seconds(row.due_at),
         manual=bool(row.manual),
         merge=load_mapping(row.merge),
+        bulk=bool(row.bulk),
+        sticky=row.stick or "",
+        stalls=int(row.stall or 0),
+        late=bool(row.late),
     )
 
 

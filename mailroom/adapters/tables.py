@@ -77,7 +77,11 @@ class TagRow(Row):
 
 
 class DeliveryRow(Row):
-    """`<server>#<number>` / `d#<index>`. `event` is the JSON of the last fact (the outbox)."""
+    """`<server>#<number>` / `d#<index>`. `event` is the JSON of the last fact (the outbox).
+
+    `stick` is the source address that must come again, `stall` counts tries that no receiver
+    heard of, `late` says that its delay was told.
+    """
 
     state = UnicodeAttribute()
     rcpt = UnicodeAttribute()
@@ -93,6 +97,10 @@ class DeliveryRow(Row):
     event = UnicodeAttribute(null=True)
     manual = BooleanAttribute(null=True)
     merge = UnicodeAttribute(null=True)
+    bulk = BooleanAttribute(null=True)
+    stick = UnicodeAttribute(null=True)
+    stall = NumberAttribute(null=True)
+    late = BooleanAttribute(null=True)
     rcpt_key = UnicodeAttribute(null=True)
 
 

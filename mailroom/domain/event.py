@@ -14,6 +14,7 @@ class EventType(StrEnum):
 
     SENT = "sent"
     DEFERRED = "deferred"
+    DELAYED = "delayed"  # the first deferral, or look, at which it had waited for hours
     BOUNCED = "bounced"
     EXPIRED = "expired"
     UNCERTAIN = "uncertain"
@@ -34,7 +35,9 @@ class AttemptFacts:
     """What one delivery attempt showed.
 
     `seconds` is how long the attempt took; `reply` the exact text with its code; `phase` the
-    step it answered; `bounce` hard, soft or block; `details` one plain sentence.
+    step it answered; `bounce` hard, soft or block; `details` one plain sentence. `category`,
+    `rule` and `scope` are what the reply rules say of it (`sending/judgement.py`), `address` is
+    the id of the source address, `site` the receiving site's key.
     """
 
     attempt: int
@@ -48,6 +51,13 @@ class AttemptFacts:
     bounce: str | None = None
     final: bool = False
     log_id: str = ""
+    category: str = ""
+    rule: str = ""
+    scope: str = ""
+    address: str = ""
+    site: str = ""
+    tls_version: str = ""
+    tls_cipher: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +109,17 @@ def dump_event(event: Event) -> dict[str, Any]:
         "number": event.key.number,
         "index": event.key.index,
         "at": event.at,
-        **({"attempt": asdict(event.attempt)} if event.attempt else {}),
+        **({"attempt": _dump_attempt(event.attempt)} if event.attempt else {}),
         **({"view": asdict(event.view)} if event.view else {}),
     }
+
+
+# Written only where there is something to say: events are stored three times.
+_SPARSE = ("category", "rule", "scope", "address", "site", "tls_version", "tls_cipher")
+
+
+def _dump_attempt(seen: AttemptFacts) -> dict[str, Any]:
+    return {name: value for name, value in asdict(seen).items() if value or name not in _SPARSE}
 
 
 def load_event(stored: dict[str, Any]) -> Event:

@@ -84,6 +84,7 @@ def release(before: Delivery, by: str, *, now: float, lifetime: float, due_at: f
         before,
         state=State.QUEUED,
         manual=True,
+        late=False,
         expires_at=round(now + lifetime, 3),
         due_at=round(due_at, 3),
     )

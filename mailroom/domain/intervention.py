@@ -29,6 +29,8 @@ def redeliver(
         state=State.QUEUED,
         attempts=0,
         uncertain=0,
+        stalls=0,
+        late=False,
         expires_at=round(now + lifetime, 3),
         due_at=round(due_at, 3),
     )

@@ -29,6 +29,11 @@ def submission_number(now: float, chance: int) -> int:
     return (seconds << 13) | (chance & 0x1FFF)
 
 
+def is_bulk(stream: str) -> bool:
+    """Say whether mail of a stream is bulk: it waits longer between tries, and gives way."""
+    return stream == BROADCAST
+
+
 def drawn_at(number: int) -> float:
     """Return the second (Unix seconds) a submission number was drawn for: that of the acceptance,
     or one of the few after it where earlier numbers were taken."""
@@ -133,6 +138,9 @@ class Delivery:
     """One message for one recipient: the unit of state. Times are Unix seconds.
 
     `merge` are this recipient's own texts for the placeholders of the message (`merge.py`).
+    `bulk` is the class of its stream. `sticky` is the id of the source address that must come
+    again, "" for any. `stalls` counts tries since the last attempt that no receiver heard of, or
+    that did not count; `late` says that somebody was told how late it is.
     """
 
     key: DeliveryKey
@@ -148,6 +156,10 @@ class Delivery:
     due_at: float | None = None
     manual: bool = False  # released by a person; only suspension and limits hold it again
     merge: Mapping[str, str] = field(default_factory=dict, hash=False)
+    bulk: bool = False
+    sticky: str = ""
+    stalls: int = 0
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

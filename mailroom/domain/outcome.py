@@ -1,9 +1,11 @@
 """What a reply means for the recipient it answers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.sending.judgement import Category, Judgement, Scope
 
 
 class Verdict(StrEnum):
@@ -85,3 +87,54 @@ def bounce_kind(reply: SmtpReply) -> BounceKind:
             return BounceKind.BLOCK
         case _:
             return BounceKind.SOFT
+
+
+# What a category says of a refusal; one that is not here leaves it to the code.
+_KINDS: Mapping[Category, BounceKind] = {
+    Category.BAD_MAILBOX: BounceKind.HARD,
+    Category.INACTIVE_MAILBOX: BounceKind.HARD,
+    Category.BAD_DOMAIN: BounceKind.HARD,
+    Category.POLICY_RELATED: BounceKind.BLOCK,
+    Category.SPAM_RELATED: BounceKind.BLOCK,
+    Category.AUTHENTICATION: BounceKind.BLOCK,
+    Category.INVALID_SENDER: BounceKind.BLOCK,
+    Category.RATE_LIMITED: BounceKind.BLOCK,
+    Category.RELAYING_ISSUES: BounceKind.BLOCK,
+    Category.GREYLISTED: BounceKind.BLOCK,
+    Category.TLS_POLICY: BounceKind.BLOCK,
+    Category.CONTENT_RELATED: BounceKind.SOFT,
+    Category.VIRUS_RELATED: BounceKind.SOFT,
+    Category.QUOTA_ISSUES: BounceKind.SOFT,
+}
+
+
+def judged(outcome: Outcome, judgement: Judgement) -> Outcome:
+    """Return `outcome` as the rules see it: they may overrule the class of a code.
+
+    What was accepted stays accepted, and what is unknown unknown. Silence (code 0) is never made
+    permanent: no rule has read anything.
+    """
+    if outcome.verdict not in (Verdict.DEFERRED, Verdict.BOUNCED):
+        return outcome
+    permanent = outcome.verdict is Verdict.BOUNCED
+    if judgement.permanent is not None and outcome.reply.code:
+        permanent = judgement.permanent
+    if not permanent:
+        return replace(outcome, verdict=Verdict.DEFERRED, bounce=None)
+    known = _KINDS.get(judgement.category) if judgement.rule else None
+    return replace(outcome, verdict=Verdict.BOUNCED, bounce=known or bounce_kind(outcome.reply))
+
+
+# The steps before MAIL: until there the receiver has not heard of any message.
+_OF_THE_PATH = frozenset({Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS, Phase.AUTH})
+
+
+def is_path_trouble(reply: SmtpReply, judgement: Judgement | None = None) -> bool:
+    """Say whether a refusal is of the path and not of any message: it uses no attempt.
+
+    Everything before MAIL is, unless a rule knows that it is about the message. A name that
+    cannot be looked up is not: there is no path to it that could be closed.
+    """
+    if judgement is not None and judgement.permanent and judgement.scope is Scope.MESSAGE:
+        return False
+    return reply.phase in _OF_THE_PATH

@@ -15,6 +15,7 @@ from mailroom.domain.message import Delivery, Server, Submission
 STATUS: Mapping[EventType, str] = {
     EventType.SENT: "Sent",
     EventType.DEFERRED: "SoftFail",
+    EventType.DELAYED: "SoftFail",
     EventType.UNCERTAIN: "SoftFail",  # of one that may be tried again; see `status_word`
     EventType.BOUNCED: "HardFail",
     EventType.EXPIRED: "HardFail",
@@ -35,11 +36,13 @@ _STATES: Mapping[State, str] = {
     State.SUPPRESSED: "HardFail",
 }
 
+_TRIED = frozenset({EventType.DEFERRED, EventType.DELAYED, EventType.UNCERTAIN})
 _FAILED = "MessageDeliveryFailed"
 _EVENTS: Mapping[EventType, str] = {
     EventType.HELD: "MessageHeld",
     EventType.SENT: "MessageSent",
     EventType.DEFERRED: "MessageDelayed",
+    EventType.DELAYED: "MessageDelayed",
     EventType.UNCERTAIN: "MessageDelayed",
     EventType.BOUNCED: _FAILED,
     EventType.EXPIRED: _FAILED,
@@ -88,8 +91,7 @@ def message_status(state: State, told: Collection[EventType]) -> str:
     if state is State.BOUNCED:
         return "Bounced" if EventType.SENT in told else "HardFail"  # a report came after the 250
     if state is State.ATTEMPTING:
-        tried = EventType.DEFERRED in told or EventType.UNCERTAIN in told
-        return "SoftFail" if tried else "Pending"
+        return "SoftFail" if _TRIED.intersection(told) else "Pending"
     return _STATES[state]
 
 

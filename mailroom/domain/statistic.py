@@ -117,6 +117,11 @@ class Recorded:
 
 def counter_names(event: Event, first: FirstView) -> Iterator[str]:
     """Yield the counters an event adds one to; an open or click up to four."""
+    if event.type is EventType.DELAYED:
+        # A deferral that was also a notice, or a notice alone, which is no attempt.
+        if event.attempt is not None and event.attempt.phase:
+            yield str(EventType.DEFERRED)
+        return
     yield str(event.type)
     if event.attempt is not None:
         if event.type is EventType.BOUNCED and event.attempt.bounce:

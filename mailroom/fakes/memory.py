@@ -162,6 +162,9 @@ class MemoryLedger:
             claim_until=None,
             due_at=after.due_at,
             manual=after.manual,
+            sticky=after.sticky,
+            stalls=after.stalls,
+            late=after.late,
             expires_at=_ms(after.expires_at),
         )
         self.outbox[before.key] = event

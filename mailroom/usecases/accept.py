@@ -29,8 +29,10 @@ from mailroom.domain.message import (
     Server,
     Submission,
     WakeUp,
+    is_bulk,
     submission_number,
 )
+from mailroom.domain.retry import BULK_SCHEDULE, TRANSACTIONAL_SCHEDULE
 from mailroom.domain.send_limit import LimitAction, times, zone_of
 from mailroom.domain.settlement import suppress
 from mailroom.domain.suppression import Suppression
@@ -52,7 +54,8 @@ MAX_ACCEPTED_RECIPIENTS = 150
 INLINE_OCTETS = 3 * 1024  # a body that compresses to this rides in the submission item
 MAX_PASSES = 4  # Received fields by our host, ours of this time included; Postal's number
 WATCH_SECONDS = 120.0  # when somebody looks whether the first hand-over happened
-LIFETIME_SECONDS = 48 * 3600.0
+LIFETIME_SECONDS = TRANSACTIONAL_SCHEDULE.lifetime
+BULK_LIFETIME_SECONDS = BULK_SCHEDULE.lifetime
 MAX_SCHEDULE_SECONDS = 90 * 86_400.0
 HAND_OVER_SECONDS = 900.0  # what is due sooner is handed to the queue, which delays that long
 _DRAWS = 5
@@ -138,6 +141,11 @@ class _Plan:
         return self.now if self.send_at is None else self.send_at
 
 
+def lifetime_seconds(*, bulk: bool) -> float:
+    """Return how long mail of a class is tried before it is given up."""
+    return BULK_LIFETIME_SECONDS if bulk else LIFETIME_SECONDS
+
+
 def accept(parcel: Parcel, ports: AcceptPorts) -> Accepted:
     """Make `parcel` ours to deliver; when this returns, it is.
 
@@ -193,7 +201,8 @@ def _planned(parcel: Parcel, header: Sequence[Field], domain: str, ports: Accept
     except (UnfitLabelError, UnfitMergeError) as error:
         raise InvalidRequestError(str(error)) from error
     starts_at = now if send_at is None else send_at
-    return _Plan(domain, labels, now, send_at, starts_at + ports.divided(LIFETIME_SECONDS))
+    lifetime = ports.divided(lifetime_seconds(bulk=is_bulk(labels.stream)))
+    return _Plan(domain, labels, now, send_at, starts_at + lifetime)
 
 
 def _suppressed(parcel: Parcel, stream: str, ports: AcceptPorts) -> Mapping[str, Suppression]:
@@ -312,6 +321,7 @@ def _deliveries(parcel: Parcel, number: int, plan: _Plan) -> list[Delivery]:
             expires_at=plan.expires_at,
             due_at=plan.send_at,
             merge=parcel.merge.get(str(recipient), {}),
+            bulk=is_bulk(plan.labels.stream),
         )
         for index, recipient in enumerate(parcel.recipients)
     ]

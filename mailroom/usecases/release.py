@@ -15,7 +15,7 @@ from mailroom.errors import (
     StateConflictError,
 )
 from mailroom.ports import Clock, DueWork, Lane, Ledger
-from mailroom.usecases.accept import LIFETIME_SECONDS, WATCH_SECONDS
+from mailroom.usecases.accept import WATCH_SECONDS, lifetime_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def release(key: DeliveryKey, by: str, ports: HoldPorts) -> Delivery:
         held,
         by,
         now=now,
-        lifetime=LIFETIME_SECONDS / ports.delay_divisor,
+        lifetime=lifetime_seconds(bulk=held.bulk) / ports.delay_divisor,
         due_at=look_at(now, ports),
     )
     if not ports.work.settle(held, settlement.after, settlement.event):

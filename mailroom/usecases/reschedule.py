@@ -6,7 +6,7 @@ from mailroom.domain.intervention import reschedule as rescheduled
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery, DeliveryKey
 from mailroom.errors import InvalidRequestError
-from mailroom.usecases.accept import LIFETIME_SECONDS, MAX_SCHEDULE_SECONDS
+from mailroom.usecases.accept import MAX_SCHEDULE_SECONDS, lifetime_seconds
 from mailroom.usecases.release import HoldPorts, content_until, decided, waiting_delivery
 from mailroom.usecases.retry import retry
 
@@ -23,7 +23,7 @@ def reschedule(key: DeliveryKey, send_at: float, by: str, ports: HoldPorts) -> D
     """
     before = waiting_delivery(key, {State.SCHEDULED}, "rescheduled", ports.ledger)
     now = ports.clock.now()
-    lifetime = LIFETIME_SECONDS / ports.delay_divisor
+    lifetime = lifetime_seconds(bulk=before.bulk) / ports.delay_divisor
     latest = min(
         before.accepted_at + MAX_SCHEDULE_SECONDS, content_until(before, ports.ledger) - lifetime
     )

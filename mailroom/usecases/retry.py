@@ -4,7 +4,7 @@ from mailroom.domain.intervention import redeliver, try_now
 from mailroom.domain.lifecycle import REDELIVERABLE, State
 from mailroom.domain.message import Delivery, DeliveryKey
 from mailroom.errors import StateConflictError
-from mailroom.usecases.accept import LIFETIME_SECONDS
+from mailroom.usecases.accept import lifetime_seconds
 from mailroom.usecases.release import (
     HoldPorts,
     content_until,
@@ -34,6 +34,6 @@ def retry(key: DeliveryKey, by: str, ports: HoldPorts) -> Delivery:
     elif now >= content_until(before, ports.ledger):
         raise StateConflictError("the content of the message is not kept any more")
     else:
-        lifetime = LIFETIME_SECONDS / ports.delay_divisor
+        lifetime = lifetime_seconds(bulk=before.bulk) / ports.delay_divisor
         settlement = redeliver(before, by, now=now, lifetime=lifetime, due_at=due_at)
     return woken(decided(before, settlement, "retried", ports), ports)

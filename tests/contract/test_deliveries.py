@@ -299,6 +299,54 @@ async def test_a_scheduled_delivery_is_claimed_with_its_own_texts(both: Both) ->
     assert both.now(row) == sent.after
 
 
+async def test_what_a_waiting_delivery_remembers_is_seen_from_both_sides(both: Both) -> None:
+    row = Delivery(
+        DeliveryKey(SERVER, 79, 0), "ann@x.test", State.QUEUED, NOW, NOW + 172_800, bulk=True
+    )
+    both.ledger.reserve([row])
+    assert both.now(row) == await both.deliveries.get(row.key) == row
+    first = verdict(await both.claimed(row), BUSY)
+    kept = replace(first.after, sticky="adr_1", stalls=3, late=True)
+    assert await both.deliveries.settle("claim-1", kept, first.event)
+    assert both.now(row) == await both.deliveries.get(row.key) == kept
+    second = verdict(await both.claimed(kept, "claim-2"), BUSY)
+    forgotten = replace(second.after, sticky="", stalls=0, late=False)
+    assert await both.deliveries.settle("claim-2", forgotten, second.event)
+    assert both.now(row) == await both.deliveries.get(row.key) == forgotten
+    noted = replace(forgotten, sticky="adr_2", stalls=1, late=True)
+    assert both.due_work.settle(forgotten, noted, second.event)
+    assert both.now(row) == await both.deliveries.get(row.key) == noted
+    again = replace(noted, sticky="", stalls=0, late=False)
+    assert both.due_work.settle(noted, again, second.event)
+    assert both.now(row) == await both.deliveries.get(row.key) == again
+
+
+@pytest.mark.parametrize("reply", [OK, BUSY])
+async def test_what_is_learnt_late_of_a_lost_claim_is_written_all_the_same(
+    both: Both, reply: SmtpReply
+) -> None:
+    (row,) = both.add()
+    claimed = await both.claimed(row)
+    late = verdict(claimed, reply)
+    lost = verdict(claimed, LOST)
+    assert await both.deliveries.correct(late.after, late.event) is None  # nobody gave it up
+    assert both.due_work.settle(claimed, lost.after, lost.event)
+    known = await both.deliveries.correct(late.after, late.event)
+    assert known == both.now(row) == replace(late.after, generation=late.after.generation + 1)
+    assert await both.deliveries.correct(late.after, late.event) is None  # not twice
+    assert await both.deliveries.claim(ask(lost.after, "claim-2")) is None  # the copy's wake-up
+
+
+async def test_what_is_learnt_late_changes_nothing_once_another_has_the_claim(both: Both) -> None:
+    (row,) = both.add()
+    claimed = await both.claimed(row)
+    late, lost = verdict(claimed, OK), verdict(claimed, LOST)
+    assert both.due_work.settle(claimed, lost.after, lost.event)
+    again = await both.claimed(lost.after, "claim-2")
+    assert await both.deliveries.correct(late.after, late.event) is None
+    assert both.now(row) == again
+
+
 async def test_what_is_deferred_is_in_the_due_index_until_it_is_settled(both: Both) -> None:
     (row,) = both.add()
     assert both.due() == []

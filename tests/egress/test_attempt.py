@@ -157,7 +157,7 @@ async def test_an_exchange_that_fails_after_the_dot_is_uncertain(world: World, l
     await life.work(world.wake_up())
     row = world.row()
     assert (row.state, row.attempts, row.uncertain) == (State.DEFERRED, 1, 1)
-    assert world.woken == [(world.wake_up(), world.policy.uncertain_delay)]
+    assert world.woken == [(world.wake_up(), world.policy.resend_delay(jitter=0.0))]
     assert [event.type for event in world.book.events] == [EventType.UNCERTAIN]
 
 

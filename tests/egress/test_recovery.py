@@ -252,7 +252,9 @@ def _assert_sound(world: World, count: int) -> None:
         taken = world.receivers.taken[row.recipient]
         told = [event.type for event in world.book.events if event.key == row.key]
         assert (
-            told.count(EventType.UNCERTAIN) == row.uncertain <= world.policy.uncertain_resends + 1
+            told.count(EventType.UNCERTAIN)
+            == row.uncertain
+            <= world.policy.transactional.uncertain_resends + 1
         )
         assert taken <= told.count(EventType.SENT) + row.uncertain
         assert row.attempts == len(told)
@@ -261,4 +263,4 @@ def _assert_sound(world: World, count: int) -> None:
         if row.state is State.BOUNCED:
             assert told[-1] is EventType.BOUNCED
         if row.state is State.UNCERTAIN:
-            assert row.uncertain == world.policy.uncertain_resends + 1
+            assert row.uncertain == world.policy.transactional.uncertain_resends + 1
