@@ -105,6 +105,7 @@ class LeaseKeeper:
         self._seen: dict[str, tuple[int, float]] = {}  # revisions of leases, and since when
         self._refused: dict[str, float] = {}
         self._unwanted: frozenset[str] = frozenset()
+        self._hosts: tuple[HostBeat, ...] = ()
         self._rounds = 0
         self._draining = False
         self._wake = asyncio.Event()
@@ -118,6 +119,11 @@ class LeaseKeeper:
     def draining(self) -> bool:
         """Whether this process gives its addresses away."""
         return self._draining
+
+    @property
+    def hosts(self) -> tuple[HostBeat, ...]:
+        """The processes that lived when it was last looked, this one included; none before."""
+        return self._hosts
 
     def holds(self, address: str, now: float) -> int | None:
         """Return the fencing number (0 for the host's own address) if `address` may be used.
@@ -133,6 +139,11 @@ class LeaseKeeper:
     def drain(self) -> None:
         """Take nothing more and give everything back, each address when its work has ended."""
         self._draining = True
+        self._wake.set()
+
+    def resume(self) -> None:
+        """Take part again after `drain`; what is still leaving stays."""
+        self._draining = False
         self._wake.set()
 
     def released(self, address: str) -> None:
@@ -248,6 +259,8 @@ class LeaseKeeper:
 
     async def _share(self) -> None:
         """Begin to take what should be ours and to give back what should not."""
+        if self._draining:  # whatever the table says, and even if it is silent
+            self._leave(frozenset(each.source.id for each in self._holdings.all()))
         fleet = self._fleet
         read, found = await self._tried("leases read", leases.all_leases, self._control)
         alive, hosts = await self._tried(
@@ -257,10 +270,10 @@ class LeaseKeeper:
             return
         free = self._observe(found)
         me = self._beat()
-        others = (host for host in hosts if host.id != me.id)
+        self._hosts = (*(host for host in hosts if host.id != me.id), me)
         owners = {id_: lease.owner for id_, lease in found.items() if id_ not in free}
         owners |= dict.fromkeys(me.addresses, me.id)
-        shares = share_out(fleet.addresses, (*others, me), owners, me.id)
+        shares = share_out(fleet.addresses, self._hosts, owners, me.id)
         self._leave(frozenset(shares.release))
         taken = [id_ for id_ in shares.take if id_ not in found or id_ in free][:MAX_TAKEN]
         sources = {each.id: each for each in fleet.addresses}

@@ -41,6 +41,7 @@ class Holdings:
     def __init__(self, own: SourceAddress | None = None) -> None:
         self._own = own
         self._held: dict[str, Holding] = {}
+        self._usable: tuple[SourceAddress, ...] | None = None  # as last made, until it changes
 
     def fence(self, address: str, now: float, wall: float) -> int | None:
         """Return the fencing number of an address that may be used now, None for any other."""
@@ -53,9 +54,11 @@ class Holdings:
 
     def usable(self) -> tuple[SourceAddress, ...]:
         """Return the sources that new work may go to."""
-        own = () if self._own is None else (self._own,)
-        found = (each.source for each in self._held.values() if each.phase is Phase.USABLE)
-        return (*own, *found)
+        if self._usable is None:
+            own = () if self._own is None else (self._own,)
+            found = (held.source for held in self.all() if held.phase is Phase.USABLE)
+            self._usable = (*own, *found)
+        return self._usable
 
     def get(self, address: str) -> Holding | None:
         """Return what is known of an address that is leased to us."""
@@ -85,7 +88,7 @@ class Holdings:
         """Note that an address is not here any more; True if its sessions have to be told."""
         was, held.usable_at = held.phase, None
         if was is Phase.USABLE:
-            held.phase = Phase.PREPARING
+            held.phase, self._usable = Phase.PREPARING, None
         return was is Phase.USABLE
 
     def ripe(self, now: float) -> Iterable[Holding]:
@@ -94,7 +97,7 @@ class Holdings:
             if held.phase is not Phase.PREPARING or held.usable_at is None:
                 continue
             if held.usable_at <= now < held.until:
-                held.phase = Phase.USABLE
+                held.phase, self._usable = Phase.USABLE, None
                 yield held
 
     def overdue(self, now: float, wall: float) -> Iterable[Holding]:
@@ -102,7 +105,7 @@ class Holdings:
         for held in self.all():
             if held.phase is Phase.FENCED or (now < held.until and may_send(held.lease, wall)):
                 continue
-            was, held.phase = held.phase, Phase.FENCED
+            was, held.phase, self._usable = held.phase, Phase.FENCED, None
             if was is not Phase.PREPARING:
                 yield held
 
@@ -112,7 +115,7 @@ class Holdings:
         if was in (Phase.LEAVING, Phase.ENDED):
             return False
         held.phase = Phase.LEAVING if was is Phase.USABLE else Phase.ENDED
-        held.leaving_since = now
+        held.leaving_since, self._usable = now, None
         return was is Phase.USABLE
 
     def ended(self, address: str) -> bool:
@@ -127,7 +130,7 @@ class Holdings:
         """Keep an address that was about to go; True if its sessions have to be told."""
         if held.phase is not Phase.LEAVING:
             return False
-        held.phase = Phase.USABLE
+        held.phase, self._usable = Phase.USABLE, None
         return True
 
     def learned(self, source: SourceAddress) -> Holding | None:
@@ -141,9 +144,10 @@ class Holdings:
         fresh = replace(source, private=held.source.private)
         if held.source == fresh:
             return None
-        held.source = fresh
+        held.source, self._usable = fresh, None
         return held if held.phase is Phase.USABLE else None
 
     def drop(self, address: str) -> None:
         """Forget an address that is not ours any more."""
         self._held.pop(address, None)
+        self._usable = None

@@ -213,6 +213,29 @@ async def test_a_drain_gives_everything_away_and_signs_off(world):
     assert one.held() == set()
 
 
+async def test_a_drain_needs_no_table(world):
+    one = world.host("one")
+    await one.keeper.round()
+    one.wire.cut = one.sources.broken = True
+    one.keeper.drain()
+    await world.rounds(one)
+    assert one.held() == set()
+    assert one.told[-2:] == [("leaving", "ip_0"), ("leaving", "ip_1")]
+    await one.keeper.close()
+    assert (one.fence("ip_0"), one.fence("ip_1")) == (None, None)
+
+
+async def test_a_drain_that_is_called_off_brings_the_share_back(world):
+    one, two = world.host("one"), world.host("two")
+    await world.rounds(one, two, count=5)
+    one.keeper.drain()
+    await world.rounds(one, two, count=2)
+    assert {each.id: each.draining for each in two.keeper.hosts} == {"one-1": True, "two-1": False}
+    one.keeper.resume()
+    await world.rounds(one, two, count=5)
+    assert [len(one.held()), len(two.held())] == [1, 1]
+
+
 async def test_an_address_leaves_when_its_sessions_have_ended_or_their_time_is_over(world):
     one = world.host("one")
     one.leaving = lambda source: one.told.append(("leaving", source.id))
