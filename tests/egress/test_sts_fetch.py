@@ -2,10 +2,7 @@
 
 import asyncio
 import http.server
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -15,59 +12,12 @@ from egress.sts_fetch import MAX_WAITING, StsFetcher, StsFetchError
 from mailroom.domain.transport.sts import MAX_POLICY, StsMode, StsPolicy
 from mailroom.domain.transport.tls_result import TlsResult
 from tests.egress.tls_peers import Authority, an_authority
-
-POLICY = b"version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 86400\n"
-Script = Callable[[http.server.BaseHTTPRequestHandler], None]
+from tests.egress.web_policy import POLICY, Script, page, web_server
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return an_authority(tmp_path_factory.mktemp("authority"))
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    script: Script
-    asked: list[tuple[str, str | None]]
-
-    def do_GET(self) -> None:
-        self.asked.append((self.path, self.headers["Host"]))
-        self.script()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def page(
-    octets: bytes = POLICY, status: int = 200, kind: str = "text/plain; charset=utf-8"
-) -> Script:
-    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Type", kind)
-        handler.send_header("Location", "https://elsewhere.test/")
-        handler.send_header("Content-Length", str(len(octets)))
-        handler.end_headers()
-        handler.wfile.write(octets)
-
-    return answer
-
-
-@contextmanager
-def web_server(
-    tls: ssl.SSLContext, script: Script
-) -> Iterator[tuple[int, list[tuple[str, str | None]]]]:
-    asked: list[tuple[str, str | None]] = []
-    handler = type("Scripted", (Handler,), {"script": script, "asked": asked})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who hangs up is a test
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_address[1], asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Book:
