@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import bootstrap, domains, importing, messages, migrate, profiles, send
+from cli.commands import (
+    bootstrap,
+    domains,
+    egress,
+    importing,
+    messages,
+    migrate,
+    profiles,
+    send,
+)
 from cli.document import describe
 from cli.errors import CliError, Exit
 from cli.openapi import read_operations
@@ -14,7 +23,7 @@ from cli.tree import add_operations
 
 # They need no description of the API.
 _ALONE = frozenset({"send", "login", "profile", "refresh", "bootstrap", "import", "migrate"})
-
+_PARTLY_OWN = frozenset({"domains", "messages", "egress"})
 
 PROGRAM = "mailroom"
 
@@ -47,8 +56,9 @@ def build(session: Session, arguments: Sequence[str], *, offline: bool) -> typer
     app.command("migrate")(migrate.migrate)
     app.add_typer(importing.app, name="import", help="Bring over what another platform has.")
     app.add_typer(profiles.app, name="profile", help="Platforms and keys kept on this machine.")
-    groups = {"domains": domains.make(), "messages": messages.make()}
-    for name, group in groups.items():
+    own = {"domains": domains.make(), "messages": messages.make(), "egress": egress.make()}
+    groups = {**own, **egress.inner(own["egress"])}
+    for name, group in own.items():
         app.add_typer(group, name=name, help=f"Calls of {name}.")
     first = next((each for each in arguments if not each.startswith("-")), "")
     document = _document(session, first, offline=offline)
@@ -71,7 +81,7 @@ def _document(session: Session, command: str, *, offline: bool) -> "dict[str, ob
         found: dict[str, object] = describe(session.client, url, session.store, session.now())
     except CliError:
         # For the list of commands, and for those that are here anyhow, it is not needed.
-        if command in ("", "domains", "messages"):
+        if command in ("", *_PARTLY_OWN):
             return None
         raise
     return found

@@ -38,7 +38,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call of the API: `group` and `name` are the words of its command."""
+    """One call of the API: `group` and `name` are the words of its command.
+
+    A `name` of several words is a command of groups within the group: `egress orders list`.
+    """
 
     group: str
     name: str
@@ -91,7 +94,7 @@ def _operation(document: Json, path: str, method: str, item: Json, described: Js
     parameters += _fields(document, body) if body else []
     return Operation(
         group=group.replace("_", "-"),
-        name=name.replace(".", "-").replace("_", "-"),
+        name=name.replace(".", " ").replace("_", "-"),
         method=method.upper(),
         path=path,
         summary=str(described.get("summary") or described.get("description") or ""),

@@ -22,9 +22,30 @@ MAX_COLUMNS = 7
 _GAP = 2  # between two columns
 _FIRST = ("id", "name", "address", "recipient", "state", "status", "subject", "at", "created_at")
 _STATES = {
-    "green": ("ok", "active", "sent", "delivered", "verified", "live", "create", "done"),
-    "yellow": ("missing", "pending", "queued", "deferred", "held", "update", "running"),
-    "red": ("invalid", "failed", "bounced", "expired", "suspended", "conflict", "error"),
+    "green": ("ok", "active", "sent", "delivered", "verified", "live", "create", "done", "normal"),
+    "yellow": (
+        "missing",
+        "pending",
+        "queued",
+        "deferred",
+        "held",
+        "update",
+        "running",
+        "slow",
+        "backoff",
+        "probe",
+        "draining",
+    ),
+    "red": (
+        "invalid",
+        "failed",
+        "bounced",
+        "expired",
+        "suspended",
+        "conflict",
+        "error",
+        "disabled",
+    ),
 }
 _STYLES = {word: style for style, words in _STATES.items() for word in words}
 
@@ -69,6 +90,15 @@ class Printer:
     def json_line(self, value: Any) -> None:
         """Print JSON on one line: a row of JSON Lines."""
         self.out.file.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+    def heading(self, text: str) -> None:
+        """Print the title of a table that follows."""
+        self.out.print(Text(clean(text), style="bold"))
+
+    def restart(self) -> None:
+        """Begin again at the top of the screen; nothing where there is none."""
+        if self.out.is_terminal:
+            self.out.clear()
 
     def line(self, text: str) -> None:
         """Print a plain line of the answer."""

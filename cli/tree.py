@@ -34,16 +34,28 @@ _PAGE = 200  # rows that are printed as one table with --all
 def add_operations(
     app: typer.Typer, groups: Mapping[str, typer.Typer], operations: Sequence[Operation]
 ) -> None:
-    """Add a command for each operation; a command that is there already stays as it is."""
+    """Add a command for each operation; a command that is there already stays as it is.
+
+    `groups` are those that are there, by their words.
+    """
     made = dict(groups)
     for operation in operations:
-        group = made.get(operation.group)
-        if group is None:
-            group = typer.Typer(no_args_is_help=True)
-            made[operation.group] = group
-            app.add_typer(group, name=operation.group, help=f"Calls of {operation.group}.")
-        if operation.name not in {command.name for command in group.registered_commands}:
-            group.command(operation.name, help=operation.summary)(command_of(operation))
+        *within, name = operation.name.split(" ")
+        group = _group(app, made, (operation.group, *within))
+        if name not in {command.name for command in group.registered_commands}:
+            group.command(name, help=operation.summary)(command_of(operation))
+
+
+def _group(app: typer.Typer, made: dict[str, typer.Typer], words: tuple[str, ...]) -> typer.Typer:
+    """Return the group of these words, made with those around it if it is not there."""
+    if not words:
+        return app
+    path = " ".join(words)
+    if path not in made:
+        made[path] = typer.Typer(no_args_is_help=True)
+        around = _group(app, made, words[:-1])
+        around.add_typer(made[path], name=words[-1], help=f"Calls of {path}.")
+    return made[path]
 
 
 @dataclass(frozen=True, slots=True)
