@@ -6,8 +6,12 @@ import pytest
 
 from tests.replies.accuracy import FOLDER, measure, read
 
-# As first measured, before any rule was changed for what was found.
-FIRST = {"recorded.jsonl": (255, 0.949, 0.898, 1.0, 0.882)}
+# As first measured, before any rule was changed for what was found: replies, then the shares that
+# are right in scope, category, permanence and all three.
+FIRST = {
+    "recorded.jsonl": (255, 0.949, 0.898, 1.0, 0.882),
+    "recorded_later.jsonl": (115, 0.939, 0.756, 1.0, 0.747),
+}
 
 
 @pytest.mark.parametrize("name", sorted(FIRST))
