@@ -19,9 +19,10 @@ from egress.core.engine.bars import Bars
 from egress.core.engine.engine import Engine, EngineSettings
 from egress.core.engine.work import Parked
 from egress.core.mx import AddressGuard
+from egress.elastic_binding import ElasticBinder
 from egress.faults import faults_of
 from egress.journal import Journal
-from egress.leases import LeaseKeeper, Process
+from egress.leases import Binder, LeaseKeeper, Process
 from egress.opening import Opener, OpenerSettings
 from egress.orders import OrderDesk
 from egress.relays import KeptRoutes, Router
@@ -58,6 +59,7 @@ from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
 from mailroom.adapters.dynamo_relays import RelayRows
 from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
 from mailroom.adapters.dynamo_sources import DynamoPoolRules, DynamoSources
+from mailroom.adapters.ec2_addresses import Ec2Addresses
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.system import SystemClock
 from mailroom.adapters.tables import DirectoryRow, ServerFactRow, bound
@@ -142,7 +144,11 @@ class Assembler:
         self._rows = rows
         self.control = DynamoControl(bound(ControlRow, settings.resource("table", "control")))
         self.process = Process(
-            f"{host.name}.{secrets.token_hex(6)}", host.name, time.time(), VERSION
+            f"{host.name}.{secrets.token_hex(6)}",
+            host.name,
+            time.time(),
+            VERSION,
+            host.most_addresses,
         )
         mail = settings.resource("table", "mail")
         self.deliveries = Deliveries(clients.dynamodb, mail)
@@ -167,7 +173,10 @@ class Assembler:
         leases = self._leases(listener)
         warmup = WarmUp(WarmUpPorts(self.control), holder=self.process.id, clock=self.now)
         shared = SharedLimits(
-            SlicePorts(self.control), holder=self.process.id, live=lambda: 1, clock=self.now
+            SlicePorts(self.control),
+            holder=self.process.id,
+            live=lambda: max(1, len(leases.hosts)),
+            clock=self.now,
         )
         orders = OrderDesk(self.control, now=self.now, changed=lambda _: self._bell())
         world = FleetWorld(
@@ -298,12 +307,18 @@ class Assembler:
             self.control,
             DynamoSources(self._rows),
             self.process,
-            LocalBinder(),
+            self._binder(),
             listener,
             clock=self.now,
             wall=time.time,
             own=self.own,
         )
+
+    def _binder(self) -> Binder:
+        interface = self._host.elastic_interface
+        if not interface:
+            return LocalBinder()
+        return ElasticBinder(Ec2Addresses(client("ec2")), interface, clock=time.monotonic)
 
     def _router(self) -> Router:
         host = self._host

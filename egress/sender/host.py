@@ -31,6 +31,8 @@ class Host:
     control: tuple[str, int] | None
     own_address: bool
     sts_port: int
+    elastic_interface: str  # "" for a host whose addresses are its own
+    most_addresses: int  # leased at once; 0 is without limit
 
 
 def read_host(environment: Mapping[str, str]) -> Host:
@@ -58,6 +60,8 @@ def read_host(environment: Mapping[str, str]) -> Host:
         control=parse_address(environment.get("MAILROOM_CONTROL_ADDRESS", "")),
         own_address=environment.get("MAILROOM_OWN_ADDRESS", "1") != "0",
         sts_port=int(environment.get("MAILROOM_STS_PORT", "443")),
+        elastic_interface=environment.get("MAILROOM_ELASTIC_INTERFACE", ""),
+        most_addresses=int(environment.get("MAILROOM_SENDER_ADDRESSES", "0")),
     )
 
 

@@ -21,6 +21,14 @@ def test_without_more_mail_goes_by_mx_and_ipv4() -> None:
     assert (host.source_address, host.source_address6, host.authorities) == (None, None, None)
 
 
+def test_a_host_says_where_elastic_ips_come_to_and_how_many_addresses_it_takes() -> None:
+    host = read_host(NEEDED)
+    assert (host.elastic_interface, host.most_addresses) == ("", 0)
+    told = {"MAILROOM_ELASTIC_INTERFACE": "eni-1", "MAILROOM_SENDER_ADDRESSES": "16"}
+    host = read_host(NEEDED | told)
+    assert (host.elastic_interface, host.most_addresses) == ("eni-1", 16)
+
+
 def test_routes_of_both_forms_are_read() -> None:
     text = "a.example=127.0.0.1:2525, *.b=smtp://r.example:465?tls=implicit ,mx:c=direct,"
     host = read_host(
