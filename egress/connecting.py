@@ -40,15 +40,20 @@ class Timeouts:
 
 
 @cache
-def tls_context(policy: TlsPolicy, authorities: Path | None = None) -> ssl.SSLContext:
+def tls_context(
+    policy: TlsPolicy, authorities: Path | None = None, *, public: bool = False
+) -> ssl.SSLContext:
     """Return the TLS context for `policy`.
 
-    Certificates are checked for VERIFIED and IMPLICIT, against `authorities` (PEM) or those the
-    system trusts; elsewhere they prove nothing (RFC 7435). Raises OSError or ssl.SSLError when
-    `authorities` cannot be read.
+    Certificates are checked for VERIFIED and IMPLICIT, against `authorities` (PEM) or, without
+    them, those the system trusts; with `public` against both. Elsewhere they prove nothing (RFC
+    7435). Raises OSError or ssl.SSLError when `authorities` cannot be read.
     """
     if policy in (TlsPolicy.VERIFIED, TlsPolicy.IMPLICIT):
-        return ssl.create_default_context(cafile=authorities)
+        context = ssl.create_default_context(cafile=authorities)
+        if public and authorities:
+            context.load_default_certs()
+        return context
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -112,8 +112,9 @@ _UNCOUNTED = _Uncounted()
 class OpenerSettings:
     """How every session is opened.
 
-    `authorities` is a PEM file of who may vouch for certificates, the system's are when it is
-    left out. For `refused_login` seconds a relay that refused our login is not asked again.
+    `authorities` is a PEM file of who may vouch for certificates: of relays they alone, of mail
+    exchangers those that the system trusts too. Without it the system's vouch for all. For
+    `refused_login` seconds a relay that refused our login is not asked again.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -270,6 +271,7 @@ class Opener:
             connect_timeout=wish.settings.connect_timeout,
             login=wish.relay.login if wish.relay else None,
             authorities=self._settings.authorities,
+            public=not wish.relay,  # a private authority for relays must not unseat the public
         )
         if isinstance(opened, Session):
             if wish.domain:

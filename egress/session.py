@@ -70,6 +70,7 @@ class Session:
         connect_timeout: float,
         login: Login | None = None,
         authorities: Path | None = None,
+        public: bool = False,
     ) -> Self | SmtpReply:
         """Connect to `target` from `source_address` and greet; `connect_timeout` in seconds.
 
@@ -77,9 +78,9 @@ class Session:
         it was about TLS; refusals of a `login` have phase AUTH. With opportunistic TLS a failed
         handshake leads to one more connection without TLS, and `tls_broken` on its session.
         `authorities` is a PEM file of whom to trust where certificates are checked; the system's
-        are when left out.
+        are when it is left out, or with `public`.
         """
-        context = tls_context(tls, authorities)
+        context = tls_context(tls, authorities, public=public)
         implicit = context if tls is TlsPolicy.IMPLICIT else None
         protocol = await connect(target, source_address, timeouts, connect_timeout, implicit)
         if isinstance(protocol, SmtpReply):

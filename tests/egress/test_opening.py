@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from egress.connecting import Timeouts
+from egress.connecting import Timeouts, tls_context
 from egress.core.mx import MxTarget
 from egress.core.tls_policy import HostPolicy
 from egress.opening import NotOpened, Opened, Opener, OpenerSettings
@@ -382,6 +382,16 @@ async def test_required_tls_takes_any_certificate_and_verified_does_not(
         refused = await stand.not_opened(mx.target(HOST), path=PathSettings(tls=TlsUse.VERIFIED))
     assert found.session.tls
     assert refused.reply.enhanced_text == "4.7.5"
+
+
+def test_a_private_authority_for_relays_does_not_unseat_the_public_ones(
+    authority: Authority, stranger: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(stranger.file))  # what the system trusts
+    monkeypatch.setenv("SSL_CERT_DIR", str(stranger.folder / "none"))
+    for policy in (TlsPolicy.VERIFIED, TlsPolicy.IMPLICIT):
+        assert len(tls_context(policy, authority.file).get_ca_certs()) == 1
+        assert len(tls_context(policy, authority.file, public=True).get_ca_certs()) > 1
 
 
 async def test_a_path_without_tls_does_not_even_ask() -> None:
