@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from mailroom.domain.sending.lease import FENCE_SECONDS, LEASE_SECONDS, Lease, may_send
-from mailroom.domain.sending.source import SourceAddress
+from mailroom.domain.sending.source import AddressState, SourceAddress
+
+_RESTING = frozenset({AddressState.DRAINING, AddressState.DISABLED})
 
 
 class Phase(Enum):
@@ -57,7 +59,7 @@ class Holdings:
         if self._usable is None:
             own = () if self._own is None else (self._own,)
             found = (held.source for held in self.all() if held.phase is Phase.USABLE)
-            self._usable = (*own, *found)
+            self._usable = (*own, *(each for each in found if each.state not in _RESTING))
         return self._usable
 
     def get(self, address: str) -> Holding | None:

@@ -404,6 +404,18 @@ async def test_facts_of_a_held_address_change_and_its_binding_stays(world):
     assert one.told[-1] == ("gained", "ip_0")
 
 
+async def test_a_draining_address_gets_no_new_work_and_its_sessions_go_on(world):
+    one = world.host("one")
+    await one.keeper.round()
+    rest = replace(world.fleet.addresses[0], state=AddressState.DRAINING)
+    one.sources.fleet = Fleet(world.fleet.pools, (rest, world.fleet.addresses[1]))
+    await world.rounds(one, count=5)
+    assert (one.held(), one.fence("ip_0")) == ({"ip_1"}, 1)
+    one.sources.fleet = world.fleet
+    await world.rounds(one)
+    assert one.held() == {"ip_0", "ip_1"}
+
+
 async def test_a_disabled_address_is_given_back(world):
     one = world.host("one")
     await one.keeper.round()
