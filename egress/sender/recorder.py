@@ -6,11 +6,20 @@ from collections.abc import Awaitable, Callable
 from egress.journal import Journal
 from egress.sender.attempt import Book
 from egress.sender.persist import until_done, wake
+from mailroom.domain.event import Event, EventType
 from mailroom.domain.lifecycle import CLAIMABLE
 from mailroom.domain.message import Delivery, WakeUp
 from mailroom.domain.settlement import Settlement
 
 log = logging.getLogger(__name__)
+
+# Writes down what came of an attempt whose claim was given up for lost; None if it was not, or
+# somebody has claimed the delivery since (egress.aws.deliveries.Deliveries.correct).
+Correct = Callable[[Delivery, Event], Awaitable[Delivery | None]]
+
+
+async def no_correction(_after: Delivery, _event: Event) -> None:
+    """Leave what was given up for lost as it is."""
 
 
 class Recorder:
@@ -22,7 +31,9 @@ class Recorder:
         journal: Journal,
         wake: Callable[[WakeUp, float], Awaitable[bool]],
         now: Callable[[], float],
+        correct: Correct = no_correction,
     ) -> None:
+        self._correct = correct
         self._book = book
         self._journal = journal
         self._wake = wake
@@ -31,19 +42,27 @@ class Recorder:
     async def __call__(self, claim: str, settlement: Settlement) -> None:
         """Write `settlement`; returns when the table has it or the claim is not ours any more.
 
-        Tries until then. If the process dies first, the journal has the verdict. Raises
+        A claim that was given up because this process seemed dead is not ours any more, but what
+        is known now is better than the doubt that took its place, as long as no other copy is
+        under way. Tries until then. If the process dies first, the journal has the verdict. Raises
         JournalError, all else done, when the journal is broken.
         """
         ours = await until_done(
             lambda: self._book.settle(claim, settlement.after, settlement.event)
         )
+        after = settlement.after if ours else await self._late(settlement)
         try:
             self._journal.settled(claim)
         finally:  # a journal that is broken must not keep the delivery from other hosts
-            await self._go_on(claim, settlement.after, ours=ours)
+            await self._go_on(claim, after)
 
-    async def _go_on(self, claim: str, after: Delivery, *, ours: bool) -> None:
-        if not ours:
+    async def _late(self, settlement: Settlement) -> Delivery | None:
+        if settlement.event.type is EventType.UNCERTAIN:
+            return None
+        return await until_done(lambda: self._correct(settlement.after, settlement.event))
+
+    async def _go_on(self, claim: str, after: Delivery | None) -> None:
+        if after is None:
             log.warning("claim was taken over", extra={"claim": claim})
         elif after.due_at is not None and after.state in CLAIMABLE:  # a hold is due to end only
             wake_up = WakeUp(after.key, after.generation, after.recipient)

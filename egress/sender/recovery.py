@@ -3,21 +3,28 @@
 claimed, no dot      nothing was sent: give the claim back, wake it at once
 dot, no verdict      the receiver may have it: uncertain, by policy
 verdict, not settled write it now
+
+The scheduler gives the claims of a process up that has been dead for a while. It cannot read the
+journal, so what the journal knows corrects it, as long as nobody has claimed the delivery since.
+Neither harms the other: each write names the claim, or the generation that the loss left.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Protocol, TypeAlias
 
 from egress.core.journal_log import ClaimRecord, Replay, Unrecorded
 from egress.sender.attempt import Desk, give_back
+from egress.sender.persist import wake
+from egress.sender.recorder import Correct, no_correction
 from mailroom.domain.event import load_event
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import Delivery, DeliveryKey, ServerId
-from mailroom.domain.settlement import Settlement, lose_claim
+from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
+from mailroom.domain.settlement import Settlement, lose_claim, revive
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +39,13 @@ class Reader(Protocol):
         """Return the delivery as it is now."""
 
 
-async def recover(replay: Replay, desk: Desk, reader: Reader) -> None:
+async def recover(
+    replay: Replay, desk: Desk, reader: Reader, correct: Correct = no_correction
+) -> None:
     """Settle every claim in `replay`. Raises what AWS raises: then nothing new is begun."""
     steps: dict[DeliveryKey, list[_Step]] = defaultdict(list)
     for record in replay.released:
-        steps[_key(record)].append(partial(_released, record, desk, reader))
+        steps[_key(record)].append(partial(_released, record, desk, reader, correct))
     for record in replay.uncertain:
         steps[_key(record)].append(partial(_uncertain, record, desk, reader))
     for unrecorded in replay.unrecorded:
@@ -61,12 +70,21 @@ async def _in_order(steps: Sequence[_Step], turn: asyncio.Semaphore) -> None:
             await step()
 
 
-async def _released(record: ClaimRecord, desk: Desk, reader: Reader) -> None:
-    delivery = await _still_ours(record, reader)
-    if delivery is None:
-        desk.journal.settled(record.claim)
+async def _released(record: ClaimRecord, desk: Desk, reader: Reader, correct: Correct) -> None:
+    delivery = await reader.get(_key(record))
+    if delivery is not None and delivery.claim == record.claim:
+        await give_back(delivery, desk, wake_after=0.0)
         return
-    await give_back(delivery, desk, wake_after=0.0)
+    if delivery is not None and delivery.generation == record.generation + 1:
+        await _revive(delivery, desk, correct)
+    desk.journal.settled(record.claim)
+
+
+async def _revive(delivery: Delivery, desk: Desk, correct: Correct) -> None:
+    settlement = revive(delivery, now=desk.now())
+    revived = await correct(settlement.after, settlement.event)
+    if revived is not None:
+        await wake(WakeUp(revived.key, revived.generation, revived.recipient), 0.0, desk.wake)
 
 
 async def _uncertain(record: ClaimRecord, desk: Desk, reader: Reader) -> None:
@@ -105,4 +123,5 @@ def load_settlement(stored: dict[str, object]) -> Settlement:
     after = dict(stored["after"])  # type: ignore[call-overload]  # JSON: a mapping by construction
     after["key"] = DeliveryKey.parse(after["key"])
     after["state"] = State(after["state"])
-    return Settlement(Delivery(**after), load_event(stored["event"]))  # type: ignore[arg-type]  # the same
+    known = {each.name: after[each.name] for each in fields(Delivery) if each.name in after}
+    return Settlement(Delivery(**known), load_event(stored["event"]))  # type: ignore[arg-type]  # the same

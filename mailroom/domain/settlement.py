@@ -198,6 +198,24 @@ def lose_claim(
     return settle(before, outcome, Seen(), now=now, policy=policy, jitter=jitter)
 
 
+def revive(before: Delivery, *, now: float) -> Settlement:
+    """Undo the loss of a claim of which it turns out that nothing was sent under it.
+
+    The delivery is due at once, with the attempts and losses it had before. Its generation is
+    that of the loss: whoever writes this down checks it and counts on from there.
+    """
+    after = replace(
+        before,
+        state=State.DEFERRED,
+        attempts=max(0, before.attempts - 1),
+        uncertain=max(0, before.uncertain - 1),
+        due_at=round(now, 3),
+    )
+    outcome = Outcome(Verdict.DEFERRED, SmtpReply(0, "the host was stopped", ""))
+    event = _event(after, EventType.DEFERRED, outcome, _NOTHING_SEEN, now, _UNJUDGED)
+    return Settlement(after, _waiting(event, "The host stopped before it had sent it; it is sent"))
+
+
 def _ended(before: Delivery, state: State) -> Delivery:
     return replace(
         before,

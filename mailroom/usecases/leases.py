@@ -70,6 +70,12 @@ def live_hosts(control: Control, now: float) -> tuple[HostBeat, ...]:
     return tuple(host for host in found if now - host.beat_at <= ALIVE_SECONDS)
 
 
+def last_beat(control: Control, process: str) -> float | None:
+    """Return when a process last gave a sign of life; None if it has left or is forgotten."""
+    record = control.read(Place(HOSTS, process))
+    return load_beat(process, record.body).beat_at if record else None
+
+
 def _records(control: Control, partition: str) -> Sequence[Record]:
     records: list[Record] = []
     after = ""

@@ -6,14 +6,22 @@ after one thing and is safe to repeat.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from mailroom.domain.claim import process_of
+from mailroom.domain.event import EventType
 from mailroom.domain.hold import end_hold
 from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp, drawn_at
 from mailroom.domain.retry import RetryPolicy
-from mailroom.domain.settlement import Settlement, expire, lose_claim
+from mailroom.domain.settlement import (
+    Settlement,
+    expire,
+    give_notice,
+    is_due_a_notice,
+    lose_claim,
+)
 from mailroom.ports import DueWork, Lane, Ledger
 from mailroom.usecases.accept import WATCH_SECONDS
 
@@ -22,17 +30,26 @@ COMMIT_SECONDS = 3600.0  # how long a hand-in may take before its rows are garba
 LATE_SECONDS = 300.0  # a look this late proves nothing about a hand-in
 GRACE_SECONDS = 600.0  # between two wake-ups of the same due delivery
 HORIZON_SECONDS = 60.0  # how far ahead a tick looks: until the next one
+CLAIM_LOOK_SECONDS = 60.0  # how often a claim in force is looked at
+# A heartbeat this old is of a process that is gone. Clocks may differ by a minute, and a heartbeat
+# be ten seconds old.
+DEAD_SECONDS = 90.0
 _MAX_DELAY = 900
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcilePorts:
-    """The world of the scheduler, plugged in once per process."""
+    """The world of the scheduler, plugged in once per process.
+
+    `beat_of` returns when a process last gave a sign of life (Unix seconds), None for one that
+    nothing is known of.
+    """
 
     work: DueWork
     ledger: Ledger
     lane: Lane
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    beat_of: Callable[[str], float | None] = lambda _process: None
 
     def shortened(self, seconds: float, *, least: float) -> float:
         """Return `seconds` as this deployment counts them, at least `least`."""
@@ -63,7 +80,10 @@ def look_after(
     if not waiting:
         ports.work.unwatch(server, number, was)
         return done + Counter(unwatched=1)
-    ports.work.rewatch(server, number, was, _next_look(now, submission.accepted_at, ports))
+    again = _next_look(now, submission.accepted_at, ports)
+    if any(delivery.state is State.ATTEMPTING for delivery in waiting):
+        again = min(again, now + ports.shortened(CLAIM_LOOK_SECONDS, least=1.0))
+    ports.work.rewatch(server, number, was, again)
     return done + Counter(rewatched=1)
 
 
@@ -71,8 +91,8 @@ def _at_rest(delivery: Delivery, now: float, ports: ReconcilePorts, done: Counte
     """Say whether something else than the watch row will bring `delivery` forward."""
     match delivery.state:
         case State.QUEUED if delivery.expires_at <= now:
-            return _settled(delivery, expire(delivery, now=now), ports, done, "expired")
-        case State.ATTEMPTING if _claim_is_over(delivery, now):
+            return _settled(delivery, _expired(delivery, now, ports), ports, done, "expired")
+        case State.ATTEMPTING if _claim_is_over(delivery, now, ports):
             lost = lose_claim(delivery, now=now, policy=ports.retry)
             return _settled(delivery, lost, ports, done, "lost_claims")
         case State.DEFERRED | State.SCHEDULED if delivery.due_at is None:
@@ -120,7 +140,7 @@ def bring_due(keys: Iterable[DeliveryKey], *, now: float, ports: ReconcilePorts)
         if delivery is None or delivery.due_at is None:
             done["stale"] += 1  # the index lags behind the table
         elif delivery.expires_at <= now and delivery.state in CLAIMABLE:
-            _settled(delivery, expire(delivery, now=now), ports, done, "expired")
+            _settled(delivery, _expired(delivery, now, ports), ports, done, "expired")
         elif delivery.state is State.ATTEMPTING:
             _bring_claimed(delivery, now, ports, done)
         elif delivery.state is State.HELD:
@@ -128,7 +148,8 @@ def bring_due(keys: Iterable[DeliveryKey], *, now: float, ports: ReconcilePorts)
         elif delivery.state in CLAIMABLE:
             # Rounded up, or the wake-up would come before the time it is for.
             delay = math.ceil(max(0.0, delivery.due_at - now))
-            ready.setdefault(min(_MAX_DELAY, delay), []).append(delivery)
+            waiting = _noticed(delivery, now, ports, done)
+            ready.setdefault(min(_MAX_DELAY, delay), []).append(waiting)
         else:
             done["stale"] += 1
     for delay, deliveries in ready.items():
@@ -156,16 +177,51 @@ def _bring_held(delivery: Delivery, now: float, ports: ReconcilePorts, done: Cou
 def _bring_claimed(
     delivery: Delivery, now: float, ports: ReconcilePorts, done: Counter[str]
 ) -> None:
-    if _claim_is_over(delivery, now):
+    if _claim_is_over(delivery, now, ports):
         lost = lose_claim(delivery, now=now, policy=ports.retry)
         _settled(delivery, lost, ports, done, "lost_claims")
     else:
-        ports.work.postpone(delivery, (delivery.claim_until or now) + 1.0)
+        look = now + ports.shortened(CLAIM_LOOK_SECONDS, least=1.0)
+        ports.work.postpone(delivery, min(look, (delivery.claim_until or now) + 1.0))
         done["claimed"] += 1
 
 
-def _claim_is_over(delivery: Delivery, now: float) -> bool:
-    return delivery.claim_until is None or delivery.claim_until <= now
+def _claim_is_over(delivery: Delivery, now: float, ports: ReconcilePorts) -> bool:
+    """Say whether a claim's owner will not come back.
+
+    That its process is gone says so early, but only for mail that is sent again on doubt: for
+    other mail nothing is won by haste, and its host's journal may still know the truth.
+    """
+    if delivery.claim_until is None or delivery.claim_until <= now:
+        return True
+    resends = ports.retry.schedule(bulk=delivery.bulk).uncertain_resends
+    if not delivery.claim or delivery.uncertain >= resends:
+        return False
+    process = process_of(delivery.claim)
+    beat_at = ports.beat_of(process) if process else None
+    return beat_at is not None and now - beat_at > DEAD_SECONDS
+
+
+def _expired(delivery: Delivery, now: float, ports: ReconcilePorts) -> Settlement:
+    """Expire a delivery with what it waited for, as far as its history tells."""
+    told = [
+        event.attempt.reply or event.attempt.details
+        for event in ports.ledger.history(delivery.key)
+        if event.type in _WAITS and event.attempt is not None
+    ]
+    return expire(delivery, now=now, reason=told[-1] if told else "")
+
+
+_WAITS = frozenset({EventType.DEFERRED, EventType.DELAYED, EventType.UNCERTAIN})
+
+
+def _noticed(delivery: Delivery, now: float, ports: ReconcilePorts, done: Counter[str]) -> Delivery:
+    """Tell once of a delivery that has waited for hours unheard; attempts tell of themselves."""
+    unheard = not delivery.attempts and not delivery.stalls
+    if not (unheard and is_due_a_notice(delivery, now, ports.retry)):
+        return delivery
+    notice = give_notice(delivery, now=now)
+    return notice.after if _settled(delivery, notice, ports, done, "late") else delivery
 
 
 def _settled(

@@ -90,3 +90,32 @@ async def test_a_queue_that_is_down_stops_nothing(life: Life) -> None:
     assert life.world.row().state is State.DEFERRED
     assert life.world.row().due_at is not None  # the due index finds it
     assert life.open_claims() == 0
+
+
+async def test_a_verdict_on_a_claim_that_was_given_up_takes_the_place_of_the_doubt(
+    life: Life,
+) -> None:
+    delivery = await claimed(life)
+    life.world.book.give_up(delivery.key, START, life.world.policy)
+    await life.desk.settled("claim-0-1", verdict(life, delivery, OK))
+    row = life.world.row()
+    assert (row.state, row.attempts, row.uncertain) == (State.SENT, 1, 0)
+    assert life.open_claims() == 0
+
+
+async def test_a_deferral_of_a_claim_that_was_given_up_is_woken_as_it_is_then(life: Life) -> None:
+    delivery = await claimed(life)
+    life.world.book.give_up(delivery.key, START, life.world.policy)
+    await life.desk.settled("claim-0-1", verdict(life, delivery, BUSY))
+    ((wake_up, _),) = life.world.woken
+    assert wake_up.generation == life.world.row().generation == delivery.generation + 2
+
+
+async def test_a_verdict_too_late_leaves_another_copy_under_way_alone(life: Life) -> None:
+    delivery = await claimed(life)
+    life.world.book.give_up(delivery.key, START, life.world.policy)
+    lost = life.world.row()
+    other = await claim(WakeUp(lost.key, lost.generation, lost.recipient), life.desk)
+    assert other is not None
+    await life.desk.settled("claim-0-1", verdict(life, delivery, OK))
+    assert life.world.row() == other

@@ -155,6 +155,42 @@ async def test_a_claim_the_scheduler_took_back_is_left_alone(world: World, momen
     await life.end()
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+@pytest.mark.parametrize("moment", [Moment.AFTER_CLAIM, Moment.BEFORE_DOT])
+async def test_what_was_given_up_but_never_sent_is_sent_after_all(
+    world: World, moment: Moment, bulk: bool
+) -> None:
+    world.add(bulk=bulk)
+    await killed_at(world, moment)
+    world.book.give_up(world.row().key, world.now, world.policy)
+    life = await reborn(world)
+    row = world.row()
+    assert (row.state, row.attempts, row.uncertain) == (State.DEFERRED, 0, 0)
+    assert [wait for _, wait in world.woken] == [0.0]
+    assert await life.work(world.take_woken()[0])
+    assert (world.row().state, world.receivers.taken.total()) == (State.SENT, 1)
+    assert life.open_claims() == 0
+    await life.end()
+
+
+async def test_what_was_given_up_and_may_have_been_sent_stays_in_doubt(world: World) -> None:
+    await killed_at(world, Moment.AFTER_DOT)
+    world.book.give_up(world.row().key, world.now, world.policy)
+    given_up = world.row()
+    life = await reborn(world)
+    assert world.row() == given_up
+    assert life.open_claims() == 0
+    await life.end()
+
+
+async def test_a_claim_given_back_is_no_claim_given_up(world: World) -> None:
+    await killed_at(world, Moment.AFTER_CLAIM)
+    row = world.row()
+    freed = world.add(state=State.DEFERRED, generation=row.generation + 1, uncertain=1, attempts=1)
+    await (await reborn(world)).end()
+    assert world.row() == freed
+
+
 @pytest.mark.parametrize("verdict", [{}, {"after": 1, "event": 2}, {"after": {"key": "x"}}])
 async def test_a_verdict_nobody_can_read_is_a_lost_reply_and_no_end_of_all_starts(
     world: World, verdict: dict[str, object]
@@ -220,9 +256,34 @@ def test_no_sequence_of_deaths_loses_mail_or_doubles_it_unknowingly(
         _assert_sound(world, len(scripts))
 
 
-async def _many_lives(world: World, deaths: list[tuple[Moment, int]]) -> None:
+@given(scripts=st.lists(SCRIPTS, min_size=1, max_size=4), deaths=DEATHS, takes=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_scheduler_that_gives_claims_up_and_a_journal_that_comes_back_never_fight(
+    scripts: list[list[SmtpReply]], deaths: list[tuple[Moment, int]], takes: bool
+) -> None:
+    with TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        world.receivers.takes_when_lost = takes
+        for number, script in enumerate(scripts, 1):
+            world.add(number)
+            world.receivers.scripts[f"r{number}@example.org"] = list(script)
+        asyncio.run(_many_lives(world, deaths, gives_up=True))
+        for row in world.book.rows.values():
+            told = [event.type for event in world.book.events if event.key == row.key]
+            taken = world.receivers.taken[row.recipient]
+            assert row.uncertain <= told.count(EventType.UNCERTAIN)
+            assert taken <= told.count(EventType.SENT) + told.count(EventType.UNCERTAIN)
+            assert taken or row.state is not State.SENT
+
+
+async def _many_lives(
+    world: World, deaths: list[tuple[Moment, int]], *, gives_up: bool = False
+) -> None:
     for moment, visit in deaths:
         await _live(world, Life(world, moment, visit))
+        for row in list(world.book.rows.values()) if gives_up else []:
+            if row.state is State.ATTEMPTING:
+                world.book.give_up(row.key, world.now, world.policy)
     while not all_final(world):
         before = list(world.book.rows.values())
         await _live(world, Life(world))

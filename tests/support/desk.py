@@ -26,6 +26,7 @@ from mailroom.domain.lifecycle import CLAIMABLE, FINAL, State
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
+from mailroom.domain.settlement import lose_claim
 
 START = 1_760_000_000.0
 SERVER = ServerId("abcdefghij")
@@ -77,6 +78,16 @@ class Book:
         row: Delivery | None = await self._do("get", lambda: self.rows.get(key))
         return row
 
+    async def correct(self, after: Delivery, event: Event) -> Delivery | None:
+        known: Delivery | None = await self._do("correct", lambda: self._correct(after, event))
+        return known
+
+    def give_up(self, key: DeliveryKey, now: float, policy: RetryPolicy) -> None:
+        """What the scheduler does with the claim of a process that is gone."""
+        lost = lose_claim(self.rows[key], now=now, policy=policy)
+        self.rows[key] = lost.after
+        self.events.append(lost.event)
+
     async def _do(self, name: str, act: Callable[[], Any]) -> Any:
         self.asked[name] += 1
         troubles = self.trouble.get(name)
@@ -100,6 +111,16 @@ class Book:
         if ours:
             self.events.append(event)
         return ours
+
+    def _correct(self, after: Delivery, event: Event) -> Delivery | None:
+        row = self.rows[after.key]
+        lost = f"{after.key}/{after.generation}/uncertain"
+        last = [each.id for each in self.events if each.key == after.key][-1:]
+        if row.generation != after.generation or row.state is State.ATTEMPTING or last != [lost]:
+            return None
+        self.rows[after.key] = replace(after, generation=after.generation + 1)
+        self.events.append(event)
+        return self.rows[after.key]
 
     def _close(self, claim: str, after: Delivery) -> bool:
         row = self.rows[after.key]
@@ -247,7 +268,7 @@ class Life:
             journal=self.journal,
             copier=Mortal(world.copier, self.faults),  # type: ignore[arg-type]  # the same
             wake=wake,
-            settled=Recorder(book, self.journal, wake, lambda: world.now),
+            settled=Recorder(book, self.journal, wake, lambda: world.now, book.correct),
             policy=world.policy,
             faults=self.faults,
             now=lambda: world.now,
@@ -258,7 +279,7 @@ class Life:
 
     async def recover(self) -> None:
         """What a process does first."""
-        await recover(self.journal.replay, self.desk, self._book)
+        await recover(self.journal.replay, self.desk, self._book, self._book.correct)
 
     async def work(self, wake_up: WakeUp) -> bool:
         """Claim and attempt; say whether the claim was had."""

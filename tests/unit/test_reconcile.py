@@ -9,13 +9,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from mail_scheduler.ticking import read_now, tick
 
-from mailroom.domain.event import EventType
+from mailroom.domain.event import AttemptFacts, Event, EventType
 from mailroom.domain.lifecycle import CLAIMABLE, FINAL, State
 from mailroom.domain.message import EPOCH, BodyRef, Delivery, DeliveryKey, ServerId, Submission
 from mailroom.domain.retry import RetryPolicy
 from mailroom.errors import HandOverError
 from mailroom.fakes.memory import MemoryLane, MemoryLedger
-from mailroom.usecases.reconcile import ReconcilePorts, bring_due, look_after
+from mailroom.usecases.reconcile import DEAD_SECONDS, ReconcilePorts, bring_due, look_after
 
 SERVER = ServerId("abcdefghij")
 ACCEPTED = EPOCH + 1_000_000.0
@@ -28,7 +28,7 @@ DUE = NOW + 3
 class World:
     """One submission with its watch row, in memory."""
 
-    def __init__(self, *deliveries, committed=True, watched=True, divisor=1.0):
+    def __init__(self, *deliveries, committed=True, watched=True, divisor=1.0, beats=None):
         self.ledger, self.lane = MemoryLedger(), MemoryLane()
         self.was = ACCEPTED + 120
         if watched:
@@ -38,7 +38,11 @@ class World:
         if committed:
             self.ledger.commit(SUBMISSION)
         self.ports = ReconcilePorts(
-            self.ledger, self.ledger, self.lane, RetryPolicy(divisor=divisor)
+            self.ledger,
+            self.ledger,
+            self.lane,
+            RetryPolicy(divisor=divisor),
+            beat_of=(beats or {}).get,
         )
 
     def look(self, now=NOW):
@@ -397,3 +401,76 @@ def test_with_nobody_sending_every_delivery_comes_to_an_end(case):
         now += 7200.0
     assert {each.state for each in world.ledger.rows.values()} <= FINAL
     assert world.ledger.watches == set()
+
+
+# Claims of processes that are gone
+
+LIVE, GONE = {"host-1.ab": NOW - DEAD_SECONDS}, {"host-1.ab": NOW - DEAD_SECONDS - 1}
+
+
+def owned(**more):
+    return row(State.ATTEMPTING, claim="host-1.ab.0123", claim_until=NOW + 1700, **more)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "beats", "state"),
+    [
+        (owned(), GONE, State.DEFERRED),
+        (owned(), LIVE, State.ATTEMPTING),
+        (owned(), {}, State.ATTEMPTING),  # nothing is known of it, so the claim's own end counts
+        (replace(owned(), claim="0123"), {"": 0.0}, State.ATTEMPTING),
+        (owned(uncertain=2), GONE, State.DEFERRED),
+        (owned(uncertain=3), GONE, State.ATTEMPTING),  # it would not be sent again
+        (owned(bulk=True), GONE, State.ATTEMPTING),
+    ],
+)
+def test_a_dead_process_loses_what_is_sent_again_long_before_its_claims_end(delivery, beats, state):
+    world = World(delivery, beats=beats)
+    world.look()
+    assert world.state() is state
+    world = World(replace(delivery, due_at=DUE), beats=beats)
+    world.bring()
+    assert world.state() is state
+
+
+def test_bulk_mail_of_a_dead_process_is_left_alone_at_the_end_of_its_claim():
+    world = World(owned(bulk=True), beats=GONE)
+    world.look(NOW + 1701)
+    assert world.state() is State.UNCERTAIN
+
+
+def test_a_claim_in_force_is_looked_at_every_minute():
+    world = World(owned())
+    late = NOW + 900
+    world.look(late)
+    assert world.watch_times == [late + 60]
+    world = World(owned(due_at=DUE), beats=LIVE)
+    world.bring()
+    assert world.ledger.delivery(key()).due_at == NOW + 60
+
+
+# What expires, and what is late
+
+
+def test_what_expires_says_what_it_waited_for():
+    world = World(row(State.DEFERRED, due_at=DUE, attempts=2, generation=2))
+    refused = AttemptFacts(2, "Not accepted", reply="452 4.2.2 mailbox full")
+    world.ledger.record(Event("e1", EventType.DEFERRED, key(), NOW, attempt=refused))
+    assert world.bring(now=ACCEPTED + LIFETIME) == {"expired": 1}
+    assert "452 4.2.2 mailbox full" in world.ledger.outbox[key()].attempt.reply
+
+
+def test_mail_that_nobody_has_heard_of_for_hours_is_late_once():
+    world = World(row(due_at=DUE))
+    now = ACCEPTED + 4 * 3600
+    assert world.bring(now=now) == {"late": 1, "woken": 1}
+    event = world.ledger.outbox[key()]
+    assert (event.type, event.attempt.final) == (EventType.DELAYED, False)
+    assert world.lane.sent[0][0].generation == 0  # the wake-up is good
+    assert world.bring(now=now + 700) == {"woken": 1}
+
+
+@pytest.mark.parametrize("tried", [{"attempts": 1}, {"stalls": 1}, {"late": True}])
+def test_what_has_been_tried_tells_of_its_delay_itself(tried):
+    world = World(row(State.DEFERRED, due_at=DUE, **tried))
+    assert world.bring(now=ACCEPTED + 4 * 3600) == {"woken": 1}

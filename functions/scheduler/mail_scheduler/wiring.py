@@ -40,20 +40,24 @@ def tracing() -> "Tracing":
 def ports() -> "ReconcilePorts":
     """Return what the scheduler needs."""
     from mailroom.adapters.clients import client
+    from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
     from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
     from mailroom.adapters.names import SHARDS
     from mailroom.adapters.sqs_lane import SqsLane
     from mailroom.adapters.tables import WatchRow, bound, mail_tables
+    from mailroom.usecases.leases import last_beat
     from mailroom.usecases.reconcile import ReconcilePorts
 
     settings = _settings()
     tables = mail_tables(settings)
     watches = bound(WatchRow, settings.resource("table", "due"))
+    control = DynamoControl(bound(ControlRow, settings.resource("table", "control")))
     return ReconcilePorts(
         work=DynamoDueWork(tables, watches, SHARDS),
         ledger=DynamoLedger(tables, watches),
         lane=SqsLane(client("sqs"), settings.resource("queue", "lane")),
         retry=settings.retry,
+        beat_of=partial(last_beat, control),
     )
 
 
