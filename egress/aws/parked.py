@@ -7,13 +7,15 @@ the scheduler reads. Either way its generation moves on, so that queue entries f
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from egress.aws.batching import Batcher
 from egress.aws.deliveries import Item, LedgerError, Statement, applied, place, read_delivery
 from mailroom.adapters.names import shard_of
-from mailroom.domain.lifecycle import CLAIMABLE
+from mailroom.domain.event import Event, dump_event
+from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.message import Delivery, DeliveryKey
 
 _STATEMENTS = 25  # BatchExecuteStatement's own limit
@@ -38,16 +40,27 @@ class ParkedMail:
             f'UPDATE "{table}" SET gen=? SET due_at=? SET due_shard=? '  # noqa: S608 - ours
             f'WHERE pk=? AND sk=? AND gen=? AND "state" IN ({states})'
         )
+        self._told = self._statement.replace(
+            " SET gen=?", ' SET gen=? SET "state"=? SET event=?', 1
+        )
         self._writes: Batcher[Statement, Mapping[str, Any]] = Batcher(
             self._execute, size=_STATEMENTS
         )
 
-    async def park(self, key: DeliveryKey, generation: int, shard: str, at: float) -> bool:
+    async def park(
+        self,
+        key: DeliveryKey,
+        generation: int,
+        shard: str,
+        at: float,
+        event: Event | None = None,
+    ) -> bool:
         """Put a delivery into a partition, in the order of `at` (Unix seconds).
 
-        False if it is not waiting any more, or another look at it is under way.
+        With an `event` it is deferred and its history says so. False if it is not waiting any
+        more, or another look at it is under way.
         """
-        return await self._move(key, generation, shard, at)
+        return await self._move(key, generation, shard, at, event)
 
     async def put_off(self, key: DeliveryKey, generation: int, until: float) -> bool:
         """Have the scheduler bring a delivery at `until` (Unix seconds); False as with `park`."""
@@ -77,22 +90,26 @@ class ParkedMail:
         """Wait for the writes under way."""
         await self._writes.drain()
 
-    async def _move(self, key: DeliveryKey, generation: int, shard: str, at: float) -> bool:
-        return applied(
-            await self._writes.ask(
-                {
-                    "Statement": self._statement,
-                    "Parameters": [
-                        {"N": str(generation + 1)},
-                        {"N": str(round(at * _MS))},
-                        {"S": shard},
-                        *place(key),
-                        {"N": str(generation)},
-                        *({"S": str(state)} for state in sorted(CLAIMABLE)),
-                    ],
-                }
-            )
-        )
+    async def _move(
+        self, key: DeliveryKey, generation: int, shard: str, at: float, event: Event | None = None
+    ) -> bool:
+        told: list[dict[str, str]] = []
+        if event is not None:
+            text = json.dumps(dump_event(event), separators=(",", ":"))
+            told = [{"S": str(State.DEFERRED)}, {"S": text}]
+        statement = {
+            "Statement": self._told if told else self._statement,
+            "Parameters": [
+                {"N": str(generation + 1)},
+                *told,
+                {"N": str(round(at * _MS))},
+                {"S": shard},
+                *place(key),
+                {"N": str(generation)},
+                *({"S": str(state)} for state in sorted(CLAIMABLE)),
+            ],
+        }
+        return applied(await self._writes.ask(statement))
 
     async def _read(self, keys: Sequence[Item]) -> dict[tuple[str, str], Item]:
         found: dict[tuple[str, str], Item] = {}

@@ -161,7 +161,11 @@ class Assembler:
         self.own = own_source(host)
         self._bell: Callable[[], None] = lambda: None  # rung when orders or shaping change
         self.shaping = Shaping(
-            self.control, host.shaping, now=self.now, changed=lambda: self._bell()
+            self.control,
+            host.shaping,
+            now=self.now,
+            divisor=settings.delay_divisor,
+            changed=lambda: self._bell(),
         )
         self.submissions = KeptSubmissions(self.deliveries)
         self.tenants = _tenants(settings, rows)

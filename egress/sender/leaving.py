@@ -11,11 +11,13 @@ from egress.sender.attempt import Desk, claim, expire_claimed, hold, record
 from egress.sender.exchange import Exchanged
 from egress.sender.holds import Held
 from egress.sender.intake import Ticket
+from mailroom.domain.event import Event
 from mailroom.domain.hold import Hold
 from mailroom.domain.message import DeliveryKey, WakeUp
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import JobFacts
 from mailroom.domain.sending.judgement import Category, Judgement, Scope
+from mailroom.domain.sending.waiting import waits
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,14 @@ _ENDED = {
 class Places(Protocol):
     """Where mail waits unclaimed (egress.aws.parked fulfils it)."""
 
-    def park(self, key: DeliveryKey, generation: int, shard: str, at: float) -> Awaitable[bool]:
+    def park(
+        self,
+        key: DeliveryKey,
+        generation: int,
+        shard: str,
+        at: float,
+        event: Event | None = None,
+    ) -> Awaitable[bool]:
         """Put a delivery into a partition."""
 
     def put_off(self, key: DeliveryKey, generation: int, until: float) -> Awaitable[bool]:
@@ -49,18 +58,23 @@ class Leaving:
         """Do what `move` says. If it fails the queue's entry is kept, and comes again."""
         match move.kind:
             case MoveKind.PARK:
-                await self._park(move)
+                await self._park(move, is_new=ticket.intake is not None)
             case MoveKind.LATER:
                 await self._put_off(move)
             case _:
                 await self._settle(move)
         await ticket.acknowledge()
 
-    async def _park(self, move: Move) -> None:
+    async def _park(self, move: Move, *, is_new: bool) -> None:
         job, parked = move.job, Parked(move.pool, move.site, move.group)
         shard = park_shard(parked.pool, parked.site.key, parked.group)
         await self.announce(parked, shard)
-        if await self.places.park(job.key, job.generation, shard, job.accepted_at):
+        # Mail that came from a queue hears why it waits; what comes back to the lot has heard.
+        event = None
+        if move.is_trouble and is_new:
+            event = waits(job, move.reason, move.site.key, self.desk.now())
+        at = job.accepted_at
+        if await self.places.park(job.key, job.generation, shard, at, event):
             log.info("parked", extra={**_about(job), "site": move.site.key, "why": move.reason})
 
     async def _put_off(self, move: Move) -> None:

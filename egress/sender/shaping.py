@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -9,10 +10,34 @@ from egress.core.mx import MxAnswer
 from mailroom.adapters.shipped import shipped_reply_rules
 from mailroom.domain.provider import OTHER, provider_of
 from mailroom.domain.replies.book import RuleBook
+from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts
+from mailroom.domain.sending.judgement import Judgement
 from mailroom.domain.sending.path import Site
 from mailroom.domain.sending.settings import AddressLimits, PathSettings
 from mailroom.ports.control import Control
+
+
+class Quickened:
+    """Reply rules whose times are divided."""
+
+    def __init__(self, book: RuleBook, divisor: float) -> None:
+        self._book = book
+        self._divisor = divisor
+        self.version = book.version
+
+    def judge(self, reply: SmtpReply, provider: str, /) -> Judgement:
+        """See RuleBook.judge."""
+        found = self._book.judge(reply, provider)
+        if self._divisor == 1.0:
+            return found
+        by = self._divisor
+        hint = found.retry_after
+        return replace(
+            found,
+            actions=tuple(replace(each, seconds=each.seconds / by) for each in found.actions),
+            retry_after=None if hint is None else hint / by,
+        )
 
 
 class Shaping:
@@ -24,9 +49,13 @@ class Shaping:
         name: str,
         *,
         now: Callable[[], float],
+        divisor: float = 1.0,
         changed: Callable[[], object] = lambda: None,
     ) -> None:
-        """Take the name of the shipped set to begin with; `changed` hears of newer ones."""
+        """Take the name of the shipped set to begin with; `changed` hears of newer ones.
+
+        `divisor` shortens what the reply rules ask for, as all waits of the local stack.
+        """
         self._control = control
         self._now = now
         self._settings = PathSettings(
@@ -37,7 +66,7 @@ class Shaping:
             message_rate=None,
         )
         self._changed = changed
-        self.rules: RuleBook = shipped_reply_rules()
+        self.rules = Quickened(shipped_reply_rules(), divisor)
         self.version = name
 
     async def refresh(self) -> None:

@@ -16,7 +16,10 @@ async def test_a_journal_that_another_process_has_ends_it_with_a_code_of_its_own
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path / "sender.journal")
-    names = ("TABLE_MAIL", "TABLE_DIRECTORY", "TABLE_COUNTERS", "QUEUE_LANE", "BUCKET_BODIES")
+    names = (
+        "TABLE_MAIL", "TABLE_DIRECTORY", "TABLE_COUNTERS", "TABLE_CONTROL", "TABLE_SUPPRESSIONS",
+        "QUEUE_LANE", "QUEUE_BULK", "BUCKET_BODIES",
+    )  # fmt: skip
     environment = {
         **{f"MAILROOM_{name}": NEVER for name in names},
         "PATH": os.environ["PATH"],

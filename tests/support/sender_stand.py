@@ -17,6 +17,7 @@ from egress.sender.briefing import Brief, Briefing, Direct
 from egress.sender.carrier import Way
 from egress.sender.dispatch import Dispatcher, Doors, Plan
 from egress.sender.leaving import Leaving
+from mailroom.domain.event import Event
 from mailroom.domain.message import DeliveryKey, WakeUp
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import JobFacts, LaneClass
@@ -138,10 +139,15 @@ class Places:
 
     def __init__(self) -> None:
         self.parked: list[tuple[DeliveryKey, int, str]] = []
+        self.told: list[Event] = []
         self.put_off_until: list[tuple[DeliveryKey, float]] = []
 
-    async def park(self, key: DeliveryKey, generation: int, shard: str, at: float) -> bool:
+    async def park(
+        self, key: DeliveryKey, generation: int, shard: str, at: float, event: Event | None = None
+    ) -> bool:
         assert at
+        if event is not None:
+            self.told.append(event)
         self.parked.append((key, generation, shard))
         return True
 

@@ -97,7 +97,10 @@ class Engine(Outcomes):
             reason = "enough mail for it waits on the host"
         else:
             return None
-        return Move(job, MoveKind.PARK, site, pool, reason, until, group=offer.group)
+        closed = opens > now + PATIENCE
+        return Move(
+            job, MoveKind.PARK, site, pool, reason, until, group=offer.group, is_trouble=closed
+        )
 
     # What is to be done.
 
@@ -273,7 +276,7 @@ class Engine(Outcomes):
                 self._leave(
                     Move(
                         job, MoveKind.PARK, desk.site, desk.key.pool, reason, until,
-                        group=line.key.group,
+                        group=line.key.group, is_trouble=True,
                     )
                 )  # fmt: skip
         return soonest

@@ -81,6 +81,7 @@ class Move:
     until: float | None = None
     reply: SmtpReply | None = None
     group: str = ""
+    is_trouble: bool = False  # the path is closed, rather than busy or somebody else's
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from mailroom.domain.sending.rate import Rate
 
-
 _ONE_A_MINUTE = Rate(1, 60)
 _HUNDRED_A_MINUTE = Rate(100, 60)
 _HUNDRED_A_SECOND = Rate(100)
