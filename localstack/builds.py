@@ -93,13 +93,15 @@ def forget(folder: Path, app: str, finished: Path) -> None:
 
 
 def check(packaged: Path, app: str) -> None:
-    """Raise BuildError unless the zip holds the entry point, the app's package and `mailroom`.
+    """Raise BuildError unless the zip holds the entry point, the app's package and `mailroom` with
+    its data.
 
     Chalice packages "successfully" without a shared package it could not find.
     """
     with zipfile.ZipFile(packaged) as zipped:
         names = set(zipped.namelist())
-    for needed in ("app.py", f"mail_{app}/__init__.py", "mailroom/__init__.py"):
+    data = "mailroom/data/reply_rules.json"
+    for needed in ("app.py", f"mail_{app}/__init__.py", "mailroom/__init__.py", data):
         if needed not in names:
             raise BuildError(f"the zip of {app} has no {needed}")
 

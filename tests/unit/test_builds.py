@@ -10,7 +10,12 @@ from localstack.builds import BuildError, build, check, forget, rewrite, service
 from localstack.resources import load_resources
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COMPLETE = ("app.py", "mail_api/__init__.py", "mailroom/__init__.py")
+COMPLETE = (
+    "app.py",
+    "mail_api/__init__.py",
+    "mailroom/__init__.py",
+    "mailroom/data/reply_rules.json",
+)
 
 
 def make_zip(path: Path, names: tuple[str, ...]) -> Path:
