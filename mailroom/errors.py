@@ -1,5 +1,7 @@
 """Caller's mistakes. What a remote server answers is data, never one of these."""
 
+from collections.abc import Sequence
+
 
 class MailroomError(Exception):
     """A caller's mistake. `code` is the stable name, `smtp` the reply an SMTP client gets."""
@@ -148,6 +150,16 @@ class OrderError(MailroomError):
     """An operator's order cannot be obeyed as it stands."""
 
     code = "order_not_possible"
+
+
+class DocumentError(MailroomError):
+    """A document is not such that it can be published; `problems` are all that is wrong with it."""
+
+    code = "document_not_valid"
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class LastOneError(MailroomError):
