@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -385,13 +386,13 @@ async def test_required_tls_takes_any_certificate_and_verified_does_not(
 
 
 def test_a_private_authority_for_relays_does_not_unseat_the_public_ones(
-    authority: Authority, stranger: Authority, monkeypatch: pytest.MonkeyPatch
+    stranger: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    private = an_authority(tmp_path).file  # contexts are kept by file: nobody else's must change
     monkeypatch.setenv("SSL_CERT_FILE", str(stranger.file))  # what the system trusts
-    monkeypatch.setenv("SSL_CERT_DIR", str(stranger.folder / "none"))
     for policy in (TlsPolicy.VERIFIED, TlsPolicy.IMPLICIT):
-        assert len(tls_context(policy, authority.file).get_ca_certs()) == 1
-        assert len(tls_context(policy, authority.file, public=True).get_ca_certs()) > 1
+        assert len(tls_context(policy, private).get_ca_certs()) == 1
+        assert len(tls_context(policy, private, public=True).get_ca_certs()) > 1
 
 
 async def test_a_path_without_tls_does_not_even_ask() -> None:
