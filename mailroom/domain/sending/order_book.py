@@ -68,6 +68,8 @@ class PathEffects:
         return max(found, default=None)
 
 
+_MOST_JOINED = 1_000
+
 NO_EFFECTS = Effects()
 NO_PATH_EFFECTS = PathEffects()
 
@@ -111,6 +113,7 @@ _ORDER = (*_OF_FACTS, *_OF_WHERE, *_BROAD)
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
+    place: int  # among all, newest first
     order: Order
     tests: tuple[_Test, ...]
 
@@ -136,7 +139,8 @@ class OrderBook:
         self._rest: list[_Compiled] = []
         self._of_paths = [each for each in self.orders if each.is_of_paths]
         self._drains = [each for each in self.orders if each.verb is OrderVerb.DRAIN_HOST]
-        self._compile([e for e in self.orders if not e.is_of_paths and e not in self._drains])
+        self._joined: dict[tuple[int, ...], Effects] = {}
+        self._compile()
 
     def effects(
         self, facts: JobFacts, *, provider: str = "", site: str = "", address: str = "", now: float
@@ -160,7 +164,7 @@ class OrderBook:
             found += [each for each in self._rest if each.fits(facts, where)]
         if not found:
             return NO_EFFECTS
-        return _joined(sorted((each.order for each in found), key=_newest_first))
+        return self._together(tuple(sorted([each.place for each in found])))
 
     def path_orders(
         self, *, address: str, pool: str, site: str, provider: str, now: float
@@ -196,12 +200,23 @@ class OrderBook:
         )
         return next(found, None)
 
-    def _compile(self, orders: Iterable[Order]) -> None:
+    def _together(self, places: tuple[int, ...]) -> Effects:
+        """Return what some orders mean together: the same for all mail that they fit."""
+        known = self._joined.get(places)
+        if known is None:
+            if len(self._joined) >= _MOST_JOINED:
+                self._joined.clear()
+            known = self._joined[places] = _joined([self.orders[place] for place in places])
+        return known
+
+    def _compile(self) -> None:
         indexes: dict[str, _Index] = {}
-        for order in orders:
+        for place, order in enumerate(self.orders):
+            if order.is_of_paths or order.verb is OrderVerb.DRAIN_HOST:
+                continue
             parts = order.selector.parts
             key = next((name for name in _ORDER if name in parts), "")
-            compiled = _Compiled(order, tuple(_tests(order.selector, key)))
+            compiled = _Compiled(place, order, tuple(_tests(order.selector, key)))
             if key:
                 indexes.setdefault(key, {}).setdefault(str(parts[key]), []).append(compiled)
             else:
@@ -213,10 +228,6 @@ class OrderBook:
                 self._by_where.append((_OF_WHERE[name], indexes[name]))
             else:
                 self._by_facts.append(({**_OF_FACTS, **_BROAD}[name], indexes[name]))
-
-
-def _newest_first(order: Order) -> tuple[float, str]:
-    return -order.created_at, order.id
 
 
 def _tests(selector: Selector, key: str) -> Iterable[_Test]:
