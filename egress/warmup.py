@@ -203,7 +203,8 @@ class WarmUp:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), FLUSH_SECONDS / 5)
+                async with asyncio.timeout(FLUSH_SECONDS / 5):
+                    await self._awake.wait()
             self._awake.clear()
             while self._wanted and len(self._bookings) < _AT_ONCE:
                 key = self._wanted.pop()

@@ -183,9 +183,8 @@ def test_the_cap_holds_across_midnight_restart_and_fail_over(cap: int, seed: int
     pause = 10.0 if cap >= 1_000 else 45.0
     while now < ends:
         host.book(now)
-        if len(host.flying) < 2:
-            begin(host, ledger, now)
-        else:
+        began = len(host.flying) < 2 and begin(host, ledger, now)
+        if host.flying and not began:
             finish(host, ledger, now, chance.random() < 0.85)
         if chance.random() < 0.002:
             crashed = chance.random() < 0.5
@@ -282,6 +281,21 @@ def test_what_is_under_way_at_midnight_is_counted_again_and_not_given_twice() ->
     first.allowance.refused(now)
     first.book(now + HOUR)
     assert begin(first, ledger, now + HOUR)
+
+
+def test_an_end_that_nobody_heard_of_costs_an_hour_and_no_more() -> None:
+    host, ledger = Host("a", 10, FlakyControl(MemoryControl())), Ledger()
+    host.book(MIDNIGHT + 1.0)
+    assert begin(host, ledger, MIDNIGHT + 1.0)
+    for hour, may in ((1, False), (2, True)):
+        now = MIDNIGHT + hour * HOUR + 1.0
+        host.book(now)
+        assert begin(host, ledger, now) is may
+    host.allowance.accepted(now)
+    host.allowance.accepted(now)
+    assert host.allowance.in_flight == 0
+    host.allowance.refused(now)  # of one that is forgotten: makes no room
+    assert not begin(host, ledger, now)
 
 
 def test_a_booking_that_was_written_twice_is_as_good_as_one() -> None:

@@ -2,7 +2,8 @@
 
 It never waits: what it lacks is booked by whoever runs it, and what it says meanwhile is when to
 ask again. A part is of one hour and ends with it. What is under way when an hour or a day ends
-counts in the next one too, because it may be accepted there.
+counts in the next one too, because it may be accepted there; but not in the one after that, so
+that an end nobody heard of costs no more than an hour.
 """
 
 from mailroom.domain.warmup.booking import Booking, Granted, Wish
@@ -15,20 +16,21 @@ REFILL_SECONDS = 0.25  # so long a booking takes, about
 class Allowance:
     """The part of one process. Times are Unix seconds."""
 
-    __slots__ = ("_booked", "_day", "_in_flight", "_slice", "_until", "_used")
+    __slots__ = ("_booked", "_day", "_carried", "_flying", "_slice", "_until", "_used")
 
     def __init__(self) -> None:
         self._day = -1
         self._booked = Booking()
         self._used = Booking()
-        self._in_flight = 0
+        self._flying = 0  # of those that began in this hour
+        self._carried = 0  # of those that began in the one before
         self._slice = 1
         self._until = 0.0
 
     @property
     def in_flight(self) -> int:
         """How many messages are under way."""
-        return self._in_flight
+        return self._flying + self._carried
 
     @property
     def booking(self) -> Booking:
@@ -48,19 +50,18 @@ class Allowance:
         if min(self._left()) <= 0:
             return False
         self._used = self._used.more(1, 1)
-        self._in_flight += 1
+        self._flying += 1
         return True
 
     def accepted(self, now: float) -> None:
         """Note that a message which was under way was accepted, or may have been."""
         self._roll(now)
-        self._in_flight = max(0, self._in_flight - 1)
+        self._landed()
 
     def refused(self, now: float) -> None:
         """Note that one was not accepted: another may go instead. The attempt stays counted."""
         self._roll(now)
-        if self._in_flight:
-            self._in_flight -= 1
+        if self._landed():
             self._used = self._used.more(-1, 0)
 
     def wish(self, now: float) -> Wish | None:
@@ -96,6 +97,15 @@ class Allowance:
         self._booked = least
         return least
 
+    def _landed(self) -> bool:
+        if self._carried:
+            self._carried -= 1
+        elif self._flying:
+            self._flying -= 1
+        else:
+            return False
+        return True
+
     def _left(self) -> tuple[int, int]:
         booked, used = self._booked, self._used
         return (
@@ -107,7 +117,9 @@ class Allowance:
         hour = int(now // HOUR)
         if hour == self._booked.hour:
             return
-        day, flying = utc_day(now), self._in_flight
+        flying = self._flying if hour == self._booked.hour + 1 else 0
+        self._carried, self._flying = flying, 0
+        day = utc_day(now)
         same = day == self._day
         used = self._used if same else Booking(units=flying)
         # Booked is only what the row has: what is under way still has to be booked for this hour.
