@@ -1,7 +1,7 @@
 """One layer of settings: what it changes, and where it is narrowed to pools and addresses."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -16,12 +16,12 @@ class Layer:
     of a retry schedule, "" where the layer names none. `pools` and `addresses` narrow it, by id.
     """
 
-    values: Mapping[str, Any] = NONE
+    values: Mapping[str, Any] = field(default_factory=lambda: NONE)
     replace: bool = False
     warmup: str = ""
     retry: str = ""
-    pools: Mapping[str, "Layer"] = NONE
-    addresses: Mapping[str, "Layer"] = NONE
+    pools: Mapping[str, "Layer"] = field(default_factory=lambda: NONE)
+    addresses: Mapping[str, "Layer"] = field(default_factory=lambda: NONE)
 
     def narrowed(self, name: str, pool: str, address: str) -> list[tuple[str, "Layer"]]:
         """Return this layer and what narrows it, with their names, the narrowest last."""
