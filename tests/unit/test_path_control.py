@@ -192,6 +192,25 @@ def test_a_share_of_blame_that_stays_halves_the_rate_again() -> None:
     assert control.permit(now).state is PathState.SLOW
 
 
+def test_a_share_of_blame_that_was_acted_upon_is_not_counted_again() -> None:
+    control = path(replace(UNLIMITED, message_rate=Rate(6_000, 60)))
+    rates = []
+    for minute, (blamed, good, more) in enumerate([(0, 70, 18), (29, 21, 1), (0, 41, 9)]):
+        now = NOW + minute * MINUTE
+        for _ in range(blamed):
+            refuse(control, rule(), now)
+        for _ in range(good):
+            control.succeeded(now, 0)
+        for _ in range(more):
+            refuse(control, rule(), now)
+        control.permit(now)
+        rates.append(control.rate)
+    first, second, third = rates
+    assert first is not None
+    assert second == pytest.approx(first / 2)
+    assert third == second
+
+
 def test_a_rule_may_say_that_all_is_well() -> None:
     control = path()
     refuse(control, rule(Action(Verb.BACKOFF)))

@@ -80,6 +80,20 @@ def test_a_size_that_holds_after_all_is_forgiven() -> None:
     assert window.size == 10
 
 
+def test_a_size_that_held_again_does_not_make_others_wait() -> None:
+    window = Window(2, 10)
+    for _ in range(4):
+        while window.size < 3:
+            cohort(window)
+        window.failed()
+    while window.size < 5:
+        cohort(window)
+    window.failed()
+    cohort(window)  # the rest of the round that failed
+    cohort(window)
+    assert window.size == 5
+
+
 @pytest.mark.parametrize(("act", "size"), [(Window.one, 1), (Window.halve, 4)])
 def test_a_rule_may_cut_more(act: object, size: int) -> None:
     window = Window(8, 8)
