@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from mailroom.adapters.dynamo_migration import DirectoryWalk
 from mailroom.adapters.dynamo_registry import DynamoRegistry
 from mailroom.adapters.dynamo_sources import DynamoPoolRules, DynamoSources
 from mailroom.adapters.system import SystemChance, SystemClock
@@ -12,16 +14,19 @@ from mailroom.adapters.tables import DirectoryRow, bound
 from mailroom.domain.message import ServerId
 from mailroom.domain.sending.pool_choice import PoolRuleSet
 from mailroom.domain.sending.source import AddressState, Fleet, PoolFacts, SourceAddress
+from mailroom.domain.sending.sources import PARTITION
 from mailroom.domain.tenancy.access import Actor
 from mailroom.domain.tenancy.kinds.organisation import ORGANISATION
 from mailroom.domain.tenancy.kinds.pool import POOL, POOL_ADDRESS, POOL_RULE
 from mailroom.domain.tenancy.kinds.server import SERVER
 from mailroom.domain.tenancy.kinds.stream import STREAM
+from mailroom.domain.tenancy.record import Change
 from mailroom.domain.tenancy.resource import PLATFORM, Resource, ResourceKind
 from mailroom.fakes.sources import MemoryPoolRules, MemorySources
 from mailroom.ports.pool_rules import PoolRules
 from mailroom.ports.sources import Sources
 from mailroom.usecases.registrar import Registrar
+from mailroom.usecases.runtime_rows import WriteRuntimeRows
 
 ACTOR = Actor("platform", "key", "test")
 
@@ -111,6 +116,32 @@ def test_an_address_that_changes_or_goes_is_seen_at_once(register: Register) -> 
     assert sources.read().of(pool.id) == ()
     register.registrar.restore(POOL_ADDRESS, pool.owner, made.id, actor=ACTOR)
     assert [each.id for each in sources.read().of(pool.id)] == [made.id]
+
+
+@pytest.mark.emulator
+def test_a_pool_of_an_earlier_release_gets_its_rows_by_the_migration(
+    register: Register, cloud: Any
+) -> None:
+    table = cloud.settings.resource("table", "directory")
+    registry = register.registrar.registry
+    pool = register.make(POOL, PLATFORM, name="A")
+    made = register.make(POOL_ADDRESS, pool.owner, hostname="one.mail.test", ipv4="192.0.2.1")
+    sources = DynamoSources(register.rows)
+    before = sources.read()
+    registry.write(
+        [Change(row.place, None) for row in registry.page(PARTITION, "", limit=9).records]
+    )
+    assert sources.read() == Fleet()
+    work = WriteRuntimeRows(registry, DirectoryWalk(cloud.client("dynamodb"), table))
+    for _ in range(2):
+        planned = [work.plan(item) for item in work.batch(0, 1, "").items]
+        for changes in planned:
+            if changes is not None:
+                work.apply(changes)
+    assert not any(planned)
+    assert sources.read() == before
+    after = register.registrar.read(POOL_ADDRESS, pool.owner, made.id)
+    assert (after.fields, after.updated_at) == (made.fields, made.updated_at)
 
 
 def memory_rules(_: pytest.FixtureRequest) -> PoolRules:
