@@ -2,14 +2,14 @@
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from mailroom.domain.dns.records import PlatformNames
 from mailroom.domain.legacy_link import LegacyHost
-from mailroom.domain.retry import RetryPolicy
+from mailroom.domain.retry import BULK_SCHEDULE, TRANSACTIONAL_SCHEDULE, RetryPolicy
 
 MEGABYTE = 1024 * 1024
 _WEB = ("https://", "http://")
@@ -60,6 +60,9 @@ class Settings:
     webhook_retry_hours: float = 24.0  # how long a webhook call is tried again
     webhook_timeout: float = 10.0  # one whole call
     hold_days: float = 7.0  # how long a held message waits for a person
+    uncertain_resends: int = 3  # copies after a lost final reply, of transactional mail
+    uncertain_resends_bulk: int = 0  # and of bulk mail
+    delay_notice_hours: float = 4.0  # how old a delivery is when it counts as late
     brake_complaint_rate: float = 0.001  # complaints of delivered mail; 0 is no limit
     brake_bounce_rate: float = 0.05  # bad addresses among what got an answer for good
     api_rate: int = 600  # requests a minute that one key may make
@@ -92,7 +95,12 @@ class Settings:
     @property
     def retry(self) -> RetryPolicy:
         """The retry policy with this deployment's divisor."""
-        return RetryPolicy(divisor=self.delay_divisor)
+        return RetryPolicy(
+            transactional=replace(TRANSACTIONAL_SCHEDULE, uncertain_resends=self.uncertain_resends),
+            bulk=replace(BULK_SCHEDULE, uncertain_resends=self.uncertain_resends_bulk),
+            notice_after=self.delay_notice_hours * 3600.0,
+            divisor=self.delay_divisor,
+        )
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
@@ -116,6 +124,9 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         webhook_timeout=_bounded(environment, "MAILROOM_WEBHOOK_TIMEOUT", 10.0, 25.0),
         # A released body must still be there: the shortest class that keeps it is 30 days.
         hold_days=_bounded(environment, "MAILROOM_HOLD_DAYS", 7.0, 25.0),
+        uncertain_resends=_count(environment, "MAILROOM_UNCERTAIN_RESENDS", 3),
+        uncertain_resends_bulk=_count(environment, "MAILROOM_UNCERTAIN_RESENDS_BULK", 0),
+        delay_notice_hours=_bounded(environment, "MAILROOM_DELAY_NOTICE_HOURS", 4.0, 72.0),
         brake_complaint_rate=_share(environment, "MAILROOM_BRAKE_COMPLAINT_RATE", 0.001),
         brake_bounce_rate=_share(environment, "MAILROOM_BRAKE_BOUNCE_RATE", 0.05),
         api_rate=int(_bounded(environment, "MAILROOM_API_RATE", 600, 1_000_000)),
@@ -169,6 +180,13 @@ def _share(environment: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= share <= 1:
         raise SettingsError(f"{name} is no number from 0 to 1: {text!r} (docs/settings.md)")
     return share
+
+
+def _count(environment: Mapping[str, str], name: str, default: int, most: int = 10) -> int:
+    text = environment.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise SettingsError(f"{name} is no number from 0 to {most}: {text!r} (docs/settings.md)")
+    return int(text)
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailroom.domain.retry import RetryPolicy
 from mailroom.settings import MEGABYTE, Settings, SettingsError, load_settings
 
 
@@ -86,3 +87,23 @@ def test_what_tenants_dns_points_at() -> None:
 def test_a_setting_of_the_dns_that_cannot_be_used_is_named(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load_settings({name: text})
+
+
+def test_the_retry_policy_is_put_together_of_settings() -> None:
+    policy = load_settings(
+        {
+            "MAILROOM_UNCERTAIN_RESENDS": "0",
+            "MAILROOM_UNCERTAIN_RESENDS_BULK": "2",
+            "MAILROOM_DELAY_NOTICE_HOURS": "1",
+            "MAILROOM_DELAY_DIVISOR": "60",
+        }
+    ).retry
+    assert (policy.transactional.uncertain_resends, policy.bulk.uncertain_resends) == (0, 2)
+    assert (policy.notice_after, policy.divisor) == (3600.0, 60.0)
+    assert load_settings({}).retry == RetryPolicy()
+
+
+@pytest.mark.parametrize("text", ["-1", "11", "many", "1.5", "\u0663"])
+def test_a_number_of_copies_is_small_and_whole(text: str) -> None:
+    with pytest.raises(SettingsError, match="MAILROOM_UNCERTAIN_RESENDS"):
+        load_settings({"MAILROOM_UNCERTAIN_RESENDS": text})

@@ -101,6 +101,13 @@ class Attempt(View):
     seconds: float = 0.0
     bounce: str | None = Field(default=None, description="hard, soft or block")
     final: bool = False
+    category: str = Field(default="", description="Why it was refused, as the reply rules say")
+    rule: str = Field(default="", description="The reply rule that said so")
+    scope: str = Field(default="", description="Whom the reply was about")
+    address: str = Field(default="", description="Id of the source address")
+    site: str = Field(default="", description="The receiving site: its hosts, as one name")
+    tls_version: str = ""
+    tls_cipher: str = ""
 
 
 class Sight(View):
