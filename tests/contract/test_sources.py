@@ -20,7 +20,7 @@ from mailroom.domain.tenancy.kinds.organisation import ORGANISATION
 from mailroom.domain.tenancy.kinds.pool import POOL, POOL_ADDRESS, POOL_RULE
 from mailroom.domain.tenancy.kinds.server import SERVER
 from mailroom.domain.tenancy.kinds.stream import STREAM
-from mailroom.domain.tenancy.record import Change
+from mailroom.domain.tenancy.record import Change, Place
 from mailroom.domain.tenancy.resource import PLATFORM, Resource, ResourceKind
 from mailroom.fakes.sources import MemoryPoolRules, MemorySources
 from mailroom.ports.pool_rules import PoolRules
@@ -128,9 +128,8 @@ def test_a_pool_of_an_earlier_release_gets_its_rows_by_the_migration(
     made = register.make(POOL_ADDRESS, pool.owner, hostname="one.mail.test", ipv4="192.0.2.1")
     sources = DynamoSources(register.rows)
     before = sources.read()
-    registry.write(
-        [Change(row.place, None) for row in registry.page(PARTITION, "", limit=9).records]
-    )
+    rows = [Place(PARTITION, f"pool#{pool.id}"), Place(PARTITION, f"address#{made.id}")]
+    registry.write([Change(place, None) for place in rows])
     assert sources.read() == Fleet()
     work = WriteRuntimeRows(registry, DirectoryWalk(cloud.client("dynamodb"), table))
     for _ in range(2):
