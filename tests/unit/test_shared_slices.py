@@ -332,6 +332,18 @@ def test_shares_never_add_up_to_more_than_all(
     assert load_bucket(dump_bucket(after)) == after
 
 
+def test_a_booking_in_doubt_puts_the_share_off_as_if_it_were_written() -> None:
+    turns = Turns(Rate(10))
+    turns.booked(Booked(None, START, Claim(START, 0.5)))
+    turns.failed(START + 40, in_doubt=False)
+    assert turns.earliest(START + 40) == START + 40
+    turns.failed(START + 20, in_doubt=True)  # the others may have seen us at 20
+    assert turns.earliest(START + 40) == START + 40 + BOOKING_SECONDS
+    assert not turns.take(START + 40)
+    assert turns.take(START + 20 + CUT_OFF_SECONDS)
+    assert not turns.take(START + 20 + CUT_OFF_SECONDS + 0.19)  # five a second
+
+
 def test_a_turn_of_a_slow_limit_waits_for_its_next() -> None:
     turns = Turns(Rate(1, 60))
     assert turns.earliest(START) == START + BOOKING_SECONDS
