@@ -127,6 +127,22 @@ def test_a_rate_of_a_rule_is_kept_and_rises_again() -> None:
     assert control.earliest_message(NOW) == pytest.approx(NOW + 12)
 
 
+def test_a_rate_of_a_rule_is_kept_for_as_long_as_it_says_even_after_a_restart() -> None:
+    control = path(replace(UNLIMITED, message_rate=Rate(100, 60)))
+    trickle = rule(Action(Verb.RATE, HOUR, rate=Rate(5, 60)))
+    refuse(control, trickle)
+    refuse(control, trickle, NOW + MINUTE)  # it is still said: an hour from now
+    for minute in range(60):
+        deliver(control, NOW + minute * MINUTE, 5)
+        control = PathControl(KEY, control._settings, NOW + minute * MINUTE, control.record)
+        assert control.rate == pytest.approx(5)
+    for minute in range(61, 64):
+        deliver(control, NOW + minute * MINUTE, 5)
+    control.permit(NOW + 64 * MINUTE)
+    assert control.rate is not None
+    assert control.rate > 5
+
+
 def test_a_verdict_on_rate_without_actions_halves_the_rate_and_slows() -> None:
     control = path(replace(UNLIMITED, message_rate=Rate(60, 60)))
     refuse(control, rule(category=RATE))
@@ -369,6 +385,16 @@ def test_disabled_ends_by_time_as_a_probe() -> None:
     refuse(control, rule(Action(Verb.DISABLE_ADDRESS, DAY)))
     assert control.permit(NOW + DAY - 1).state is PathState.DISABLED
     assert control.permit(NOW + DAY).state is PathState.PROBE
+
+
+def test_an_address_disabled_again_is_so_for_longer() -> None:
+    control = path()
+    disable = rule(Action(Verb.DISABLE_ADDRESS, 4 * HOUR), category=BLOCK)
+    refuse(control, disable)
+    again = NOW + 4 * HOUR
+    assert control.permit(again).state is PathState.PROBE
+    refuse(control, disable, again)
+    assert control.permit(again).until == again + 16 * HOUR
 
 
 def test_disabled_without_a_time_ends_by_order_only() -> None:

@@ -24,6 +24,7 @@ class Pace:
         "_minute",
         "_raised_at",
         "_sent",
+        "hold_until",
         "per_minute",
     )
 
@@ -34,6 +35,7 @@ class Pace:
         self.per_minute = self._fit(self._configured if per_minute is None else per_minute)
         self._cut_at = self._raised_at = now - _PAUSE
         self._minute, self._sent, self._before = now, 0.0, 0.0
+        self.hold_until = 0.0  # it does not rise before
 
     @property
     def rate(self) -> Rate | None:
@@ -69,8 +71,12 @@ class Pace:
         self._cut_at = self._raised_at = now
         return True
 
-    def limit(self, rate: Rate, now: float) -> bool:
-        """Fall to a rate that a rule names; from there it rises again. Say whether it changed."""
+    def limit(self, rate: Rate, now: float, seconds: float = 0.0) -> bool:
+        """Fall to a rate that a rule names; say whether it changed.
+
+        It is kept for so many seconds from the last time it was named, then rises again.
+        """
+        self.hold_until = max(self.hold_until, now + seconds)
         named = rate.per_second * 60.0
         if self.per_minute is not None and self.per_minute <= named:
             return False
@@ -82,6 +88,8 @@ class Pace:
         """Note a success: raise the rate if the last minute was clean and the rate was needed."""
         rate = self.per_minute
         if rate is None or rate == self._configured or now - self._raised_at < _PAUSE:
+            return False
+        if now < self.hold_until:
             return False
         if self.observed(now) < 0.5 * rate and rate >= _LEAST:
             return False
@@ -105,7 +113,7 @@ class Pace:
 
     def restore(self) -> None:
         """Go back to the configured rate."""
-        self.per_minute = self._configured
+        self.per_minute, self.hold_until = self._configured, 0.0
 
     def reconfigure(self, configured: Rate | None) -> None:
         """Take another configured rate. One that was not cut follows it."""

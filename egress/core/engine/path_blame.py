@@ -147,7 +147,7 @@ def _control(path: PathStates, now: float, action: Action) -> None:
     elif action.verb is Verb.RATE_TIMES:
         path.pace.cut(now, action.factor)
     elif action.rate is not None:
-        path.pace.limit(action.rate, now)
+        path.pace.limit(action.rate, now, action.seconds)
     path.settle(now)
 
 

@@ -253,6 +253,7 @@ class PathControl:
             hold_until=states.hold_until,
             window=states.window.size,
             rate=states.pace.per_minute,
+            rate_hold_until=states.pace.hold_until,
             probed=states.probe.passed,
             learned=self._learned,
             learned_at=self._learned_at,

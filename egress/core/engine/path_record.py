@@ -55,9 +55,9 @@ class Transition:
 class PathRecord:
     """What a path is worth remembering. Times are Unix seconds, `rate` messages a minute.
 
-    `until` None does not end by time; `base` is the seconds that strikes multiply; the window does
-    not grow before `hold_until`; `probed` is how many cohorts of a probe were clean. `learned` is
-    messages per connection. `seen` is when this was written.
+    `until` None does not end by time; `base` is the seconds that strikes multiply. One connection
+    is kept to until `hold_until`, `rate` until `rate_hold_until`. `probed` is how many cohorts of
+    a probe were clean, `learned` messages per connection, `seen` when this was written.
     """
 
     state: PathState = PathState.NORMAL
@@ -69,6 +69,7 @@ class PathRecord:
     hold_until: float = 0.0
     window: int = 1
     rate: float | None = None
+    rate_hold_until: float = 0.0
     probed: int = 0
     learned: float | None = None
     learned_at: float = 0.0

@@ -43,11 +43,12 @@ class PathStates:
         self.state, self.since, self.until = kept.state, kept.since, kept.until
         self.strikes, self.clean_since = kept.strikes, kept.clean_since
         self.base, self.cause, self.by = kept.base, kept.cause, kept.by
-        self.hold_until = kept.hold_until  # the window does not grow before
+        self.hold_until = kept.hold_until  # one connection is kept to until then, 0 for not
         self._warm = warm
         fresh = record is None or now - record.seen > _DAY
         self.window = Window(self._start, settings.connections, None if fresh else kept.window)
         self.pace = Pace(settings.message_rate, now, kept.rate)
+        self.pace.hold_until = kept.rate_hold_until
         self.probe = Probe(kept.probed)
         self.shares, self.triggers = Shares(), Triggers()
         self.changes: deque[Transition] = deque(maxlen=_MOST_CHANGES)
@@ -64,6 +65,8 @@ class PathStates:
         """The most connections that may be open now."""
         if self.state in SILENT:
             return 0
+        if self.hold_until:
+            return 1
         if self.state is PathState.PROBE:
             return min(self.probe.connections, self.window.ceiling)
         if self.state is PathState.BACKOFF:
@@ -181,11 +184,15 @@ class PathStates:
         self._enter(PathState.PROBE, now, cause=cause)
 
     def disable(self, now: float, seconds: float, cause: Cause) -> None:
-        """Send nothing for so long, or with 0 until a person says so."""
+        """Send nothing for so long, longer at each strike, or with 0 until a person says so."""
         if self.state is PathState.DISABLED:
             return
         self.pace.quarter(now)
-        until = now + seconds if seconds > 0 else None
+        until = None
+        if seconds > 0:
+            self.base = seconds
+            self._strike(now)
+            until = now + penalty(seconds, self.strikes, cause.category)
         self._enter(PathState.DISABLED, now, until=until, cause=cause)
 
     def relieve(self, now: float) -> None:
