@@ -109,7 +109,7 @@ def publish(
     problems = ports.checks[kind](document)
     if problems:
         raise DocumentError(f"the document is not valid: {problems[0]}", problems[:MAX_PROBLEMS])
-    last = _newest(kind, ports)
+    last = newest_version(kind, ports)
     _check_expected(kind, last, expected)
     if last and last.digest == digest:
         raise AlreadyExistsError(
@@ -142,7 +142,7 @@ def rollback(
     """
     _check_words(author, reason)
     old = version(kind, to, ports)
-    last = _newest(kind, ports)
+    last = newest_version(kind, ports)
     _check_expected(kind, last, expected)
     if last is None or last.digest == old.version.digest:
         raise AlreadyExistsError(f"{kind} has the content of version {to} now", field="to")
@@ -166,8 +166,14 @@ def rollback(
 
 def current(kind: Kind, ports: PublishPorts) -> Published | None:
     """Return what is published now, None if nothing ever was."""
-    newest = _newest(kind, ports)
+    newest = newest_version(kind, ports)
     return _with_document(newest, ports) if newest else None
+
+
+def newest_version(kind: Kind, ports: PublishPorts) -> Version | None:
+    """Return the version that counts now, None if nothing was ever published."""
+    records = ports.control.page(kind, _VERSION, limit=1).records
+    return _loaded(kind, records[0]) if records else None
 
 
 def version(kind: Kind, number: int, ports: PublishPorts) -> Published:
@@ -215,11 +221,6 @@ def _commit(made: Version, ports: PublishPorts) -> Version:
     # If this fails, hosts still see the version when they look at everything, once a minute.
     ports.control.put(Record(_generation(made.kind), {}))
     return made
-
-
-def _newest(kind: Kind, ports: PublishPorts) -> Version | None:
-    records = ports.control.page(kind, _VERSION, limit=1).records
-    return _loaded(kind, records[0]) if records else None
 
 
 def _with_document(of: Version, ports: PublishPorts) -> Published:

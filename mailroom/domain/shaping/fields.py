@@ -19,10 +19,14 @@ Read = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: how it is read (raises ValueError in plain words), and its unit for people."""
+    """One setting: how it is read (raises ValueError in plain words), and its unit for people.
+
+    `field` is its name in PathSettings where documents have another.
+    """
 
     read: Read
     unit: str
+    field: str = ""
 
 
 def _number(least: float, most: float, *, whole: bool) -> Read:
@@ -85,7 +89,8 @@ SETTINGS: Mapping[str, Setting] = {
     "messages_per_connection": Setting(whole(1, 100_000), "messages"),
     "idle": _seconds(0, 300),
     "age": _seconds(1, 3_600),
-    "addresses": Setting(whole(1, 50), "addresses"),
+    # In a document, `addresses` are layers for addresses of ours.
+    "addresses_tried": Setting(whole(1, 50), "addresses", "addresses"),
     "connect_timeout": _seconds(1, 300),
     "tls": Setting(_word(TlsUse), "word"),
     "ip": Setting(_word(IpUse), "word"),

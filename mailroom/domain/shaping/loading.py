@@ -34,6 +34,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 _TOP = ("version", "note", "defaults", "providers", "sites", "domains", "address", "shared")
 _REMARKS = ("note", "sources", "reviewed_on")
+_SOURCED = (*SETTINGS, *(f"backoff.{name}" for name in BACKOFF), "mx", "roll_up", "rate")
 _NARROW = ("pools", "addresses")
 _PARTS = {
     SharedScope.POOL_PROVIDER: ("pool", "provider"),
@@ -189,7 +190,7 @@ class _Reader:
         values = {}
         for name in given.keys() & settings.keys():
             try:
-                values[name] = settings[name].read(given[name])
+                values[settings[name].field or name] = settings[name].read(given[name])
             except (TypeError, ValueError) as error:
                 self._wrong(f"{path}.{name}", str(error))
         return values
@@ -262,9 +263,8 @@ class _Reader:
         if day != "" and not (isinstance(day, str) and _DAY.fullmatch(day)):
             self._wrong(_below(path, "reviewed_on"), "a day like 2026-11-28")
         sources = self._object(_below(path, "sources"), given.get("sources", {}))
-        if len(sources) > len(SETTINGS) + 2 or not all(
-            isinstance(each, str) and len(each) <= MAX_WORDS for each in sources.values()
-        ):
+        self._known(_below(path, "sources"), sources, _SOURCED)
+        if not all(isinstance(each, str) and len(each) <= MAX_WORDS for each in sources.values()):
             self._wrong(
                 _below(path, "sources"), f"texts of at most {MAX_WORDS} characters, by setting"
             )

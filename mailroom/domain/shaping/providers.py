@@ -2,8 +2,8 @@
 
 `mailroom/domain/provider.py` goes by the recipient's domain and is for statistics; this goes by
 the MX records, so that a company's own domain at a provider counts as that provider's. The ids
-are the same in both. Names of mail exchangers are those that the providers document, or that
-their domains' MX records show; reviewed 2026-11-28.
+are the same in both. Names of mail exchangers are from the providers' own pages and from
+published shaping files; a published shaping document may name others.
 """
 
 from collections.abc import Collection, Mapping, Sequence
