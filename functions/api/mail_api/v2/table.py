@@ -13,7 +13,10 @@ from mail_api.v2.resources import (
     egress,
     egress_accounting,
     egress_addresses,
+    egress_documents,
     egress_orders,
+    egress_rules,
+    egress_settings,
     inbound,
     invitations,
     jobs,
@@ -63,6 +66,9 @@ OPERATIONS: Sequence[Operation] = (
     *egress_addresses.OPERATIONS,
     *egress_accounting.OPERATIONS,
     *egress_orders.OPERATIONS,
+    *egress_documents.OPERATIONS,
+    *egress_rules.OPERATIONS,
+    *egress_settings.OPERATIONS,
 )
 
 

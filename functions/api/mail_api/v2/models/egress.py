@@ -231,3 +231,27 @@ class WhyView(View):
     orders: list[EgressOrderBrief]
     paths: list[EgressPath] = Field(description="Paths it may go out on, as hosts show them")
     explanation: str
+
+
+class EgressSetting(View):
+    """One setting; `origin` is the layer that it comes from. A rate null is without limit."""
+
+    name: str
+    value: int | float | str | None
+    origin: str
+
+
+class EgressSettings(View):
+    """What holds for a path. `version` is that of the published shaping, null for what a release
+    brings along. The last two are limits of the address over all sites, null for none."""
+
+    address: str
+    site: str
+    pool: str
+    provider: str
+    version: int | None
+    settings: list[EgressSetting]
+    warmup: str
+    retry: str
+    address_connections: int | None
+    address_message_rate: str | None

@@ -25,6 +25,7 @@ from mail_api.v2.resources.egress_calls import (
     sliced,
     views_of,
 )
+from mail_api.v2.resources.egress_settings import settings_of
 from mailroom.domain.sending.view import NORMAL, HostView, PathView
 from mailroom.domain.tenancy.access import Scope
 from mailroom.domain.tenancy.record import Place
@@ -115,7 +116,9 @@ def read_path(call: Call) -> dict[str, Any]:
     return {
         **path_view(view, path),
         "orders": [brief(order) for order in touching],
-        "settings": None,
+        "settings": settings_of(
+            call, address=address, site=site, provider=path.provider, pool=path.pool
+        ),
         "stored": dict(record.body) if record else None,
         "shown_at": view.at or None,
     }
