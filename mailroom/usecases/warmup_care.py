@@ -7,6 +7,7 @@ becomes `warming` again when a group was without mail for thirty days.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from mailroom.domain.sending.source import AddressState
 from mailroom.domain.tenancy.access import Actor
@@ -102,7 +103,7 @@ def warmup_report(address: str | None, now: float, ports: WarmUpCarePorts) -> Se
 
 
 def look_after_warm_up(now: float, ports: WarmUpCarePorts, *, limit: int) -> dict[str, int]:
-    """Judge the days that are over, of up to about `limit` addresses; return what came of it.
+    """Judge the days that are over, of up to `limit` addresses; return what came of it.
 
     The row `warm-up` / `turn` says where the last call ended, and that all is done for today. Two
     calls at once do no harm: a day is judged on the condition that the progress is as it was read.
@@ -112,19 +113,16 @@ def look_after_warm_up(now: float, ports: WarmUpCarePorts, *, limit: int) -> dic
     turn = held.body if held else {}
     if turn.get("done") == today:
         return {}
-    after = str(turn.get("after", "")) if turn.get("day") == today else ""
-    done = {"warm_up_addresses": 0, "warm_up_decisions": 0}
-    pools, more = ports.registrar.page(POOL, PLATFORM, limit=_PAGE, after=after)
-    for pool in pools:
-        for address in _addresses_of(pool, ports):
-            done["warm_up_addresses"] += 1
-            done["warm_up_decisions"] += judge_address(address, today, ports)
-        after = pool.id
-        if done["warm_up_addresses"] >= limit:
-            more = after
-            break
-    body = {"day": today, "after": after} if more else {"done": today}
+    goes_on = turn.get("day") == today
+    start = (str(turn["pool"]), str(turn["after"])) if goes_on else ("", "")
+    taken = list(islice(_every_address(ports, *start), limit))
+    decisions = sum(judge_address(address, today, ports) for address in taken)
+    body: dict[str, object] = {"done": today}
+    if len(taken) == limit:
+        last = taken[-1]
+        body = {"day": today, "pool": last.parent.partition("#")[2], "after": last.id}
     ports.control.put(Record(_TURN, body), held.revision if held else ABSENT)
+    done = {"warm_up_addresses": len(taken), "warm_up_decisions": decisions}
     return {name: count for name, count in done.items() if count}
 
 
@@ -179,18 +177,19 @@ def _set_state(
         return  # at the next day's look
 
 
-def _every_address(ports: WarmUpCarePorts) -> Iterator[Resource]:
+def _every_address(ports: WarmUpCarePorts, first: str = "", behind: str = "") -> Iterator[Resource]:
+    """Return the addresses of all pools, or those behind address `behind` of pool `first`."""
     after = ""
     while True:
         pools, after = ports.registrar.page(POOL, PLATFORM, limit=_PAGE, after=after)
         for pool in pools:
-            yield from _addresses_of(pool, ports)
+            if pool.id >= first:
+                yield from _addresses_of(pool, behind if pool.id == first else "", ports)
         if not after:
             return
 
 
-def _addresses_of(pool: Resource, ports: WarmUpCarePorts) -> Iterator[Resource]:
-    after = ""
+def _addresses_of(pool: Resource, after: str, ports: WarmUpCarePorts) -> Iterator[Resource]:
     while True:
         found, after = ports.registrar.page(POOL_ADDRESS, pool.owner, limit=_PAGE, after=after)
         yield from found

@@ -4,7 +4,7 @@ from collections import Counter
 
 from mailroom.usecases.warmup_care import WarmUpCarePorts, look_after_warm_up
 
-LIMIT = 200  # addresses a tick, about: a pool is looked at as a whole
+LIMIT = 100  # addresses a tick; each costs up to a dozen calls
 
 
 def judge_warm_up(ports: WarmUpCarePorts, now: float, *, limit: int = LIMIT) -> Counter[str]:
