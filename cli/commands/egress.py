@@ -11,7 +11,7 @@ from urllib.parse import quote
 import typer
 
 from cli.client import items_of
-from cli.commands import egress_orders
+from cli.commands import egress_documents, egress_orders
 from cli.errors import UnfinishedError, UsageError
 from cli.output import Printer, shown
 from cli.session import Session, required, session_of
@@ -34,6 +34,7 @@ def make() -> typer.Typer:
     app.command("trace")(trace)
     app.command("resolve")(resolve)
     app.command("accounting")(accounting)
+    app.command("settings")(egress_documents.settings)
     for name, command in egress_orders.verbs().items():
         app.command(name, help=egress_orders.about(name))(command)
     return app
@@ -44,7 +45,7 @@ def inner(app: typer.Typer) -> dict[str, typer.Typer]:
     orders = typer.Typer(no_args_is_help=True)
     orders.command("add", help="Give an order.")(egress_orders.add())
     app.add_typer(orders, name="orders", help="Orders in force.")
-    return {"egress orders": orders}
+    return {"egress orders": orders, **egress_documents.groups(app)}
 
 
 def top(

@@ -219,3 +219,45 @@ def test_accounting_is_written_to_a_file_once(tool: HostedTool, tmp_path: Path) 
     assert tool.out == out.read_text()
     assert tool.run(*words, "--out", str(out)) == 2
     assert "exists" in tool.err
+
+
+NEW = '{"defaults": {"connections": 7}}'
+
+
+def test_shaping_is_checked_compared_published_and_gone_back_on(tool: HostedTool) -> None:
+    assert tool.run("egress", "shaping", "lint", "--document", NEW) == 0, tool.err
+    assert tool.run("egress", "shaping", "lint", "--document", '{"defaults": {"x": 1}}') == 4
+    assert tool.out.startswith("defaults.x")
+    assert tool.run("egress", "shaping", "diff", "--document", NEW) == 0
+    assert "connections: 7" in tool.out
+    assert tool.run("egress", "shaping", "publish", "--document", NEW, *WHY) == 0, tool.err
+    again = '{"defaults": {"connections": 8}}'
+    made = tool.json("egress", "shaping", "publish", "--document", again, *WHY, "--expected", "1")
+    assert made["number"] == 2
+    assert tool.run("egress", "shaping", "diff", "--old", "1", "--new", "2") == 0
+    assert tool.out == "defaults.connections: 7 -> 8\n"
+    assert tool.json("egress", "shaping", "diff", "--new", "2") == {"lines": []}
+    assert tool.json("egress", "shaping", "rollback", "--to", "1", *WHY)["back_to"] == 1
+    assert tool.json("egress", "shaping", "get")["document"]["defaults"] == {"connections": 7}
+    assert len(tool.json("egress", "shaping", "versions")["data"]) == 3
+    assert tool.run("egress", "shaping", "lint", "--document", "[]") == 2
+
+
+def test_settings_of_a_path_are_a_table(tool: HostedTool) -> None:
+    tool.show(GMAIL)
+    assert tool.run("egress", "shaping", "publish", "--document", NEW, *WHY) == 0, tool.err
+    assert tool.run("egress", "settings", "ip_a", "gmail") == 0, tool.err
+    assert ["connections", "7", "defaults"] in [line.split() for line in tool.out.splitlines()]
+    assert tool.json("egress", "settings", "ip_a", "gmail")["version"] == 1
+
+
+def test_rules_are_tried(tool: HostedTool) -> None:
+    words = ("egress", "rules", "test", "--provider", "gmail", "--reply")
+    assert tool.json(*words, "421-4.7.28 unusual rate", "--phase", "MAIL")["scope"]
+    replies = '[{"reply": "550 5.1.1 no such user", "phase": "RCPT", "times": 3}]'
+    assert tool.run("egress", "rules", "dry-run", "--replies", replies) == 0, tool.err
+    assert tool.out.startswith("3 replies, 0 judged otherwise")
+    found = tool.json("egress", "rules", "dry-run", "--replies", replies)
+    assert found["replies"] == 3
+    assert tool.run("egress", "rules", "dry-run") == 2
+    assert tool.run("egress", "rules", "unknown") == 0
