@@ -26,7 +26,9 @@ def record(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def fan_out(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Topic to webhook queue."""
     with wiring.tracing().invocation("mailroom-fan-out"):
-        return consumers.fan_out(event, wiring.fan_out_ports(), wiring.notifications())
+        return consumers.fan_out(
+            event, wiring.fan_out_ports(), wiring.notifications(), wiring.report_ports()
+        )
 
 
 @app.lambda_function(name="deliver")

@@ -25,7 +25,8 @@ class SmtpAppMail:
 
     def post(self, letter: RawLetter) -> None:
         """See LetterBox.post."""
-        sender = parseaddr(self._server.sender)[1]
+        own = parseaddr(self._server.sender)[1]
+        sender = own if letter.sender is None else letter.sender
         self._hand_over(lambda connection: connection.sendmail(sender, [letter.to], letter.message))
 
     def _hand_over(self, say: Callable[[smtplib.SMTP], object]) -> None:

@@ -26,10 +26,14 @@ class AppMail(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RawLetter:
-    """A whole message (RFC 5322, lines end in CRLF) for one address."""
+    """A whole message (RFC 5322, lines end in CRLF) for one address.
+
+    `sender` is its envelope sender, "" for a report; None is the platform's own address.
+    """
 
     to: str
     message: bytes = field(repr=False)
+    sender: str | None = None
 
 
 class LetterBox(Protocol):

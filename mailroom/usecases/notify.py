@@ -17,7 +17,9 @@ from mailroom.ports import (
     Notifications,
     Topic,
 )
+from mailroom.ports.app_mail import AppMailError, LetterBox, RawLetter
 from mailroom.usecases.gatekeeper import Closed, Gatekeeper, Pass, jitter
+from mailroom.usecases.notify_sender import MAIL_SCHEME
 
 USER_AGENT = "Mailroom/0.1"
 _REMOVED_AFTER = 120.0  # seconds; twice as old as the directory's answers may be
@@ -40,7 +42,7 @@ class NotifyPorts:
     """The world `notify` needs. `signatures` returns the signature headers of a body.
 
     `topics` are the organisations' own; the ARNs of theirs, and of no other topic, are
-    `topic_family` followed by the organisation's id.
+    `topic_family` followed by the organisation's id. `letters` takes delivery reports.
     """
 
     directory: Directory
@@ -53,6 +55,7 @@ class NotifyPorts:
     signatures: Callable[[bytes], dict[str, str]]
     topic_family: str = ""
     policy: NotifyPolicy = field(default_factory=NotifyPolicy)
+    letters: LetterBox | None = None
 
 
 def notify(notification: Notification, ports: NotifyPorts) -> Told:
@@ -83,12 +86,31 @@ def _called(
     started = ports.clock.now()
     if is_topic(notification.url):
         answer = _published(notification, ports)
+    elif is_report(notification):
+        answer = _posted(notification, ports.letters)
     else:
         answer = ports.endpoint.post(notification.url, notification.body.encode(), headers)
     now = ports.clock.now()
     seconds = max(0.0, now - started)
     ports.gatekeeper.leave(given, answer.status, seconds=seconds, now=now)
     return replace(answer, seconds=seconds)
+
+
+def is_report(notification: Notification) -> bool:
+    """Say whether a notification is a delivery report, which goes by mail."""
+    return notification.url.startswith(MAIL_SCHEME)
+
+
+def _posted(notification: Notification, letters: LetterBox | None) -> Answer:
+    """Hand a report to the platform's mail server, with an empty sender: nobody answers it."""
+    if letters is None:
+        return Answer(0, problem="the platform has no mail server for reports")
+    to = notification.url.removeprefix(MAIL_SCHEME)
+    try:
+        letters.post(RawLetter(to, notification.body.encode(), sender=""))
+    except AppMailError as trouble:
+        return Answer(0, problem=str(trouble))
+    return Answer(250)
 
 
 def _published(notification: Notification, ports: NotifyPorts) -> Answer:
@@ -163,7 +185,7 @@ def _enqueue(notification: Notification, now: float, ports: NotifyPorts) -> None
 
 
 def _is_removed(notification: Notification, now: float, ports: NotifyPorts) -> bool:
-    if now - notification.first_at < _REMOVED_AFTER:
+    if is_report(notification) or now - notification.first_at < _REMOVED_AFTER:
         return False
     webhooks = ports.directory.webhooks(notification.server)
     return all(webhook.id != notification.webhook for webhook in webhooks)

@@ -51,6 +51,12 @@ def mail(port: int, tls: AppMailTls = AppMailTls.NONE) -> SmtpAppMail:
     return SmtpAppMail(AppMailServer("127.0.0.1", SENDER, port=port, tls=tls))
 
 
+def test_a_report_has_an_empty_envelope_sender(receiver: tuple[Receiver, int]) -> None:
+    handler, port = receiver
+    mail(port).post(RawLetter("ann@people.test", b"Subject: x\r\n\r\ny\r\n", sender=""))
+    assert handler.taken[0].mail_from in ("", "<>")
+
+
 def test_a_note_arrives_as_it_was_written(receiver: tuple[Receiver, int]) -> None:
     handler, port = receiver
     mail(port).send(NOTE)

@@ -1,7 +1,7 @@
 """The four steps as batches: parse, call the use case, report what failed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,10 +11,11 @@ from mailroom.adapters.log_line import log_line
 from mailroom.adapters.notification_text import load_notification
 from mailroom.domain.event import Event
 from mailroom.domain.statistic import Recorded
-from mailroom.ports import Facts, Notifications
+from mailroom.ports import Facts, Notification, Notifications
 from mailroom.usecases.fan_out import FanOutPorts
 from mailroom.usecases.fan_out import fan_out as calls_for
 from mailroom.usecases.notify import NotifyPorts, Told, notify
+from mailroom.usecases.notify_sender import ReportPorts, report_of
 from mailroom.usecases.publish import publish as publish_changes
 from mailroom.usecases.record import RecordPorts, count
 from mailroom.usecases.record import record as record_event
@@ -72,10 +73,21 @@ def _events(records: Iterable[Mapping[str, Any]]) -> list[Event]:
     return found
 
 
-def fan_out(event: Mapping[str, Any], ports: FanOutPorts, notifications: Notifications) -> Report:
-    """Queue the webhook calls of a batch of facts."""
+def fan_out(
+    event: Mapping[str, Any],
+    ports: FanOutPorts,
+    notifications: Notifications,
+    reports: ReportPorts | None = None,
+) -> Report:
+    """Queue the webhook calls of a batch of facts, and the delivery reports they ask for."""
+
+    def asked_for(body: str) -> Sequence[Notification]:
+        fact = read_fact(body)
+        report = report_of(fact, reports) if reports is not None else None
+        return [*calls_for(fact, ports), *([report] if report is not None else [])]
+
     with log_line("fan_out") as line:
-        batch = run_batch(event, lambda body: calls_for(read_fact(body), ports))
+        batch = run_batch(event, asked_for)
         calls = [call for found in batch.done for call in found]
         if calls:
             # One send for the whole batch: which call was refused is not worth ten requests.

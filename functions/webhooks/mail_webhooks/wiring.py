@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mailroom.ports import Facts, Notifications
     from mailroom.usecases.fan_out import FanOutPorts
     from mailroom.usecases.notify import NotifyPorts
+    from mailroom.usecases.notify_sender import ReportPorts
     from mailroom.usecases.record import RecordPorts
 
 
@@ -93,6 +94,25 @@ def fan_out_ports() -> "FanOutPorts":
 
 
 @cache
+def report_ports() -> "ReportPorts | None":
+    """Return what delivery reports need; None for a platform without a mail server of its own."""
+    from mailroom.adapters.system import SystemClock
+    from mailroom.domain.address import MalformedAddressError, parse_mailbox
+    from mailroom.domain.dsn import Reporter
+    from mailroom.usecases.notify_sender import ReportPorts
+
+    settings = _settings()
+    if settings.app_mail is None:
+        return None
+    try:
+        sender = parse_mailbox(settings.app_mail.sender)[1]
+    except MalformedAddressError:  # webhooks must not wait for it to be put right
+        return None
+    reporter = Reporter(settings.smtp_hostname or sender.domain, sender)
+    return ReportPorts(_directory(), ledger(), SystemClock(), reporter)
+
+
+@cache
 def notifications() -> "Notifications":
     """Return the webhook queue, to put into."""
     from mailroom.adapters.clients import queue_client
@@ -114,6 +134,7 @@ def notify_ports() -> "NotifyPorts":
     from mailroom.adapters.dynamo_breaker import DynamoGates
     from mailroom.adapters.http_endpoint import HttpEndpoint
     from mailroom.adapters.rsa_signer import RsaSigner
+    from mailroom.adapters.smtp_app_mail import SmtpAppMail
     from mailroom.adapters.sns_topics import SnsTopic
     from mailroom.adapters.system import SystemChance, SystemClock
     from mailroom.adapters.tables import GateRow, bound
@@ -137,6 +158,7 @@ def notify_ports() -> "NotifyPorts":
         signatures=lambda body: signer(directory.current_key("webhook").secret).headers(body),
         topic_family=settings.resources.get("MAILROOM_TOPIC_ORG", ""),
         policy=NotifyPolicy(hours=settings.webhook_retry_hours, divisor=divisor),
+        letters=SmtpAppMail(settings.app_mail) if settings.app_mail else None,
     )
 
 
