@@ -151,8 +151,7 @@ def group_of(answer: MxAnswer, policy: HostPolicy | None) -> str:
     relay = answer.relay
     parts = [answer.site]
     if relay is not None:
-        login = f"{relay.login.user}\n{relay.login.secret}" if relay.login else ""
-        parts.append(f"{relay.tls}\n{login}")
+        parts.append(f"{relay!r}\n{relay.login.secret if relay.login else ''}")
     if policy is not None and (policy.enforced or policy.tested):
         parts.append(f"sts {policy.domain}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]

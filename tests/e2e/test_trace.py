@@ -57,7 +57,7 @@ def test_an_api_call_and_its_delivery_are_one_trace(customer: Customer, daemon: 
     sender = sender_segment(daemon, id_)
     request = request_segment(daemon, "mailroom-api", sender["trace_id"])
     assert {"ledger.reserve", "ledger.commit", "lane.send"} <= set(steps(request))
-    assert {"book.claim", "copier.copy", "resolve", "smtp"} <= set(steps(sender))
+    assert {"book.claim", "copier.copy", "smtp"} <= set(steps(sender))
     smtp = next(step for step in sender["subsegments"] if step["name"] == "smtp")
     assert smtp["annotations"]["code"] == 250
     # Only ids are in a trace: no address, no secret.
