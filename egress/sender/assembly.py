@@ -20,10 +20,10 @@ from egress.core.engine.engine import Engine, EngineSettings
 from egress.core.engine.work import Parked
 from egress.core.mx import AddressGuard
 from egress.elastic_binding import ElasticBinder
+from egress.documents import Documents
 from egress.faults import faults_of
 from egress.journal import Journal
 from egress.leases import Binder, LeaseKeeper, Process
-from egress.opening import Opener, OpenerSettings
 from egress.orders import OrderDesk
 from egress.relays import KeptRoutes, Router
 from egress.resolver import MxResolver, ResolverSettings
@@ -42,12 +42,12 @@ from egress.sender.parking_lot import ParkingLot
 from egress.sender.path_memory import PathMemory
 from egress.sender.pools import KeptPools
 from egress.sender.recorder import Recorder
+from egress.sender.safety import Safety, safety_of
 from egress.sender.shaping import Shaping
 from egress.sender.showing import Showcase, Who
 from egress.sender.tenants import Tenants
 from egress.shared_limits import SharedLimits
 from egress.signer import Signer
-from egress.sts_fetch import StsFetcher
 from egress.sts_policies import StsPolicies
 from egress.tls_memory import KeptTlsMemory
 from egress.tls_reports import TlsReports
@@ -131,6 +131,18 @@ def own_source(host: Host) -> SourceAddress | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What tells the engine of the world, and hears from it."""
+
+    memory: PathMemory
+    listener: Listener
+    leases: LeaseKeeper
+    warmup: WarmUp
+    shared: SharedLimits
+    orders: OrderDesk
+
+
 class Assembler:
     """Makes the parts of one sender, each once."""
 
@@ -160,13 +172,10 @@ class Assembler:
         self.resolver = _resolver(host)
         self.own = own_source(host)
         self._bell: Callable[[], None] = lambda: None  # rung when orders or shaping change
-        self.shaping = Shaping(
-            self.control,
-            host.shaping,
-            now=self.now,
-            divisor=settings.delay_divisor,
-            changed=lambda: self._bell(),
+        documents = Documents(
+            self.control, now=self.now, shaping=host.shaping, changed=lambda _: self._bell()
         )
+        self.shaping = Shaping(documents, divisor=settings.delay_divisor, port=host.mx_port)
         self.submissions = KeptSubmissions(self.deliveries)
         self.tenants = _tenants(settings, rows)
 
@@ -199,30 +208,16 @@ class Assembler:
             ),
             Bars(),
         )
-        return self._whole(engine, memory, listener, leases, warmup, shared, orders)
+        around = _Around(memory, listener, leases, warmup, shared, orders)
+        return self._whole(engine, around)
 
-    def _whole(
-        self,
-        engine: Engine,
-        memory: PathMemory,
-        listener: Listener,
-        leases: LeaseKeeper,
-        warmup: WarmUp,
-        shared: SharedLimits,
-        orders: OrderDesk,
-    ) -> Sender:
+    def _whole(self, engine: Engine, around: _Around) -> Sender:
         desk = followed_desk(self._desk(), self._spans)
         router = self._router()
-        reports = TlsReports(self.resolver, self.control, process=self.process.id, now=self.now)
-        fetcher = StsFetcher(self.resolver, networks=self._host.networks, port=self._host.sts_port)
-        policies = StsPolicies(self.resolver, fetcher, self.control, reports, now=self.now)
-        tls_memory = KeptTlsMemory(self.control, now=self.now)
-        opener = Opener(
-            OpenerSettings(authorities=self._host.authorities),
-            tls_memory,
-            clock=time.monotonic,
-            watch=reports,
+        safety = safety_of(
+            self._host, self.resolver, self.control, process=self.process.id, now=self.now
         )
+        leases = around.leases
         showcase = Showcase(self._who(leases), now=self.now)
         holder: list[ParkingLot] = []
 
@@ -236,15 +231,8 @@ class Assembler:
                 intakes=self.lanes,
                 desk=desk,
                 engine=engine,
-                briefing=Briefing(
-                    self.submissions,
-                    self.tenants,
-                    router.hosts,
-                    self.shaping.site_of,
-                    pools,
-                    policy=policies.policy,
-                ),
-                doors=PathDoors(opener, engine).doors,
+                briefing=self._briefing(router, pools, safety),
+                doors=PathDoors(safety.opener, engine).doors,
                 leaving=Leaving(
                     desk, self.parked, announce, lambda *given: self.shaping.rules.judge(*given)
                 ),
@@ -257,27 +245,40 @@ class Assembler:
         )
         lot = ParkingLot(self.control, self.parked, engine, now=self.now, bring=dispatcher.bring)
         holder.append(lot)
+        self._connect(engine, dispatcher, around)
+        return Sender(
+            process=self.process, control=self.control, dispatcher=dispatcher, desk=desk,
+            deliveries=self.deliveries, parked=self.parked, lanes=tuple(self.lanes.values()),
+            engine=engine, leases=leases, orders=around.orders, shaping=self.shaping,
+            warmup=around.warmup, shared=around.shared, memory=around.memory, lot=lot,
+            showcase=showcase, tls_memory=safety.memory, tls_reports=safety.reports,
+            policies=safety.policies, router=router, resolver=self.resolver, own=self.own,
+            now=self.now,
+        )  # fmt: skip
 
+    def _briefing(self, router: Router, pools: KeptPools, safety: Safety) -> Briefing:
+        return Briefing(
+            self.submissions,
+            self.tenants,
+            router.hosts,
+            self.shaping.site_of,
+            pools,
+            policy=safety.policies.policy,
+        )
+
+    def _connect(self, engine: Engine, dispatcher: Dispatcher, around: _Around) -> None:
         def changed() -> None:
             engine.reconsider(self.now())
             dispatcher.kick()
 
         self._bell = changed
-        listener.plug(
+        around.listener.plug(
             engine,
             kick=dispatcher.kick,
-            released=leases.released,
-            forget=warmup.release,
+            released=around.leases.released,
+            forget=around.warmup.release,
             now=self.now,
         )
-        return Sender(
-            process=self.process, control=self.control, dispatcher=dispatcher, desk=desk,
-            deliveries=self.deliveries, parked=self.parked, lanes=tuple(self.lanes.values()),
-            engine=engine, leases=leases, orders=orders, shaping=self.shaping, warmup=warmup,
-            shared=shared, memory=memory, lot=lot, showcase=showcase, tls_memory=tls_memory,
-            tls_reports=reports, policies=policies, router=router, resolver=self.resolver,
-            own=self.own, now=self.now,
-        )  # fmt: skip
 
     def _desk(self) -> Desk:
         settings, lane = self._settings, self.lanes[LaneClass.TRANSACTIONAL]
@@ -338,7 +339,7 @@ class Assembler:
             leases=lambda: tuple(each.id for each in leases.held()),
             draining=lambda: leases.draining,
             shaping=lambda: self.shaping.version,
-            rules=lambda: self.shaping.rules.version,
+            rules=lambda: self.shaping.rules_version,
         )
 
 

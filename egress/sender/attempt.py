@@ -202,17 +202,27 @@ async def record(delivery: Delivery, exchanged: Exchanged, seconds: float, desk:
     settlement = settle(
         delivery,
         classify_reply(exchanged.reply),
-        Seen(exchanged.mx, exchanged.tls, seconds, (delivery.claim or "")[:8]),
+        Seen(
+            exchanged.mx,
+            exchanged.tls,
+            seconds,
+            (delivery.claim or "")[-8:],
+            exchanged.address,
+            exchanged.site,
+            exchanged.version,
+            exchanged.cipher,
+        ),
         now=desk.now(),
         policy=desk.policy,
         jitter=desk.jitter(),
+        judgement=exchanged.judgement,
     )
     await _write(delivery, settlement, desk)
 
 
 async def expire_claimed(delivery: Delivery, reason: str, desk: Desk) -> None:
     """Write down that a claimed delivery is too old; `reason` is why it was not sent before."""
-    await _write(delivery, expire(delivery, now=desk.now()), desk)
+    await _write(delivery, expire(delivery, now=desk.now(), reason=reason), desk)
 
 
 async def hold(delivery: Delivery, held: Held, desk: Desk) -> None:

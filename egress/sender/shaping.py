@@ -1,96 +1,108 @@
 """The shaping and the reply rules in force on a host, and the sites they make of MX answers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
-from typing import Any
 
 from egress.core.mx import MxAnswer
-from mailroom.adapters.shipped import shipped_reply_rules
-from mailroom.domain.provider import OTHER, provider_of
+from egress.documents import Documents
+from mailroom.domain.provider import OTHER
 from mailroom.domain.replies.book import RuleBook
 from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts
 from mailroom.domain.sending.judgement import Judgement
 from mailroom.domain.sending.path import Site
 from mailroom.domain.sending.settings import AddressLimits, PathSettings
-from mailroom.ports.control import Control
+from mailroom.domain.sending.slices import SharedKey
+from mailroom.domain.shaping.layers import address_limits_for, effective, shared_limits_for
+from mailroom.domain.shaping.providers import domain_of, site_of
+
+_RELAY = "relay:"
 
 
 class Quickened:
-    """Reply rules whose times are divided."""
+    """Reply rules whose times are divided, as all waits of the local stack are."""
 
     def __init__(self, book: RuleBook, divisor: float) -> None:
         self._book = book
         self._divisor = divisor
-        self.version = book.version
 
     def judge(self, reply: SmtpReply, provider: str, /) -> Judgement:
-        """See RuleBook.judge."""
+        """See RuleBook.judge. What a reply asks for itself is divided by the retry policy."""
         found = self._book.judge(reply, provider)
-        if self._divisor == 1.0:
+        if self._divisor == 1.0 or not found.actions:
             return found
         by = self._divisor
-        hint = found.retry_after
-        return replace(
-            found,
-            actions=tuple(replace(each, seconds=each.seconds / by) for each in found.actions),
-            retry_after=None if hint is None else hint / by,
-        )
+        actions = tuple(replace(each, seconds=each.seconds / by) for each in found.actions)
+        return replace(found, actions=actions)
 
 
 class Shaping:
-    """See fleet_world.Shaper."""
+    """See fleet_world.Shaper. Everything is answered from memory."""
 
-    def __init__(
-        self,
-        control: Control,
-        name: str,
-        *,
-        now: Callable[[], float],
-        divisor: float = 1.0,
-        changed: Callable[[], object] = lambda: None,
-    ) -> None:
-        """Take the name of the shipped set to begin with; `changed` hears of newer ones.
+    def __init__(self, documents: Documents, *, divisor: float = 1.0, port: int = 25) -> None:
+        """Take how much shorter the times of reply rules are, and where receivers listen."""
+        self._documents = documents
+        self._divisor = divisor
+        self._port = port
 
-        `divisor` shortens what the reply rules ask for, as all waits of the local stack.
-        """
-        self._control = control
-        self._now = now
-        self._settings = PathSettings(
-            connections=20,
-            start_connections=20,
-            host_connections=20,
-            connection_rate=None,
-            message_rate=None,
-        )
-        self._changed = changed
-        self.rules = Quickened(shipped_reply_rules(), divisor)
-        self.version = name
+    @property
+    def rules(self) -> Quickened:
+        """The reply rules in force."""
+        return Quickened(self._documents.rules, self._divisor)
+
+    @property
+    def rules_version(self) -> str:
+        """Which they are."""
+        return self._documents.rules_version
+
+    @property
+    def version(self) -> str:
+        """Which shaping is in force."""
+        return self._documents.shaping_version
 
     async def refresh(self) -> None:
-        """Look for newer sets once."""
+        """Look for newer documents once."""
+        await self._documents.refresh()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look for newer sets until `stop`."""
-        await stop.wait()
+        """Look for newer documents until `stop`."""
+        await self._documents.run(stop)
 
     def settings(self, site: Site, pool: str, address: str) -> PathSettings:
         """See Shaper.settings."""
-        return self._settings
+        return effective(
+            self._documents.shaping,
+            provider=site.provider,
+            site=site.key,
+            domain=domain_of(site.key),
+            pool=pool,
+            address=address,
+        ).settings
 
     def address_limits(self, pool: str, address: str) -> AddressLimits:
         """See Shaper.address_limits."""
-        return AddressLimits()
+        return address_limits_for(self._documents.shaping, pool=pool, address=address)
 
-    def shared_keys(self, job: JobFacts, site: Site) -> Sequence[Any]:
+    def shared_keys(self, job: JobFacts, site: Site) -> Sequence[SharedKey]:
         """See Shaper.shared_keys."""
-        return ()
+        return shared_limits_for(
+            self._documents.shaping,
+            pool=job.pools[0],
+            provider=site.provider,
+            sign_domain=job.sign_domain,
+            tenant=job.tenant,
+            campaign=job.campaign,
+        )
 
     def site_of(self, domain: str, answer: MxAnswer) -> Site:
-        """Return the site of an answer. A relay is a site of its own."""
-        if answer.relay is not None:
-            return Site(f"relay:{answer.relay.host}:{answer.relay.port}", OTHER)
-        digest = sha256(answer.site.encode()).hexdigest()[:12]
-        return Site(f"mx:{answer.targets[0].host}:{digest}", provider_of(domain))
+        """Return the site that an answer makes for `domain` (A-labels). A relay is one itself."""
+        relay = answer.relay
+        if relay is not None:
+            return Site(f"{_RELAY}{relay.host}:{relay.port}", OTHER)
+        shaping = self._documents.shaping
+        hosts = tuple(target.host for target in answer.targets)
+        return site_of(
+            domain, answer.best, hosts, shaping.rules, port=self._port, own=shaping.domains
+        )
+
