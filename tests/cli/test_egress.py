@@ -229,7 +229,7 @@ def test_shaping_is_checked_compared_published_and_gone_back_on(tool: HostedTool
     assert tool.run("egress", "shaping", "lint", "--document", '{"defaults": {"x": 1}}') == 4
     assert tool.out.startswith("defaults.x")
     assert tool.run("egress", "shaping", "diff", "--document", NEW) == 0
-    assert "connections: 7" in tool.out
+    assert "defaults.connections: " in tool.out
     assert tool.run("egress", "shaping", "publish", "--document", NEW, *WHY) == 0, tool.err
     again = '{"defaults": {"connections": 8}}'
     made = tool.json("egress", "shaping", "publish", "--document", again, *WHY, "--expected", "1")

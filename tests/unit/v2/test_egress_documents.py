@@ -54,7 +54,11 @@ def test_what_a_release_brings_along_is_in_use_first(platform: Management) -> No
     assert asked(platform, "POST", "/egress/rules/lint", {"document": found["document"]}) == {
         "problems": []
     }
-    assert asked(platform, "GET", "/egress/shaping")["version"] is None
+    starter = asked(platform, "GET", "/egress/shaping")
+    assert (starter["version"], "gmail" in starter["document"]["providers"]) == (None, True)
+    shown = HostView("host-1", platform.clock.at, shaping="shipped local")
+    write_view(shown, platform.control)
+    assert asked(platform, "GET", "/egress/shaping") != starter
 
 
 @pytest.mark.parametrize(

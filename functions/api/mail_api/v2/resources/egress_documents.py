@@ -18,10 +18,9 @@ from mail_api.v2.models.egress_documents import (
     VersionView,
 )
 from mail_api.v2.operation import ApiError, Call, Operation, invalid
-from mail_api.v2.resources.egress_calls import control_of, now_of
-from mailroom.adapters.shipped import shipped_reply_rules
+from mail_api.v2.resources.egress_calls import control_of, now_of, views_of
+from mailroom.adapters.shipped import LOCAL, STARTER, shipped
 from mailroom.domain.document_diff import diff_documents
-from mailroom.domain.replies.rule_json import dump_book
 from mailroom.domain.tenancy.access import Scope
 from mailroom.errors import DocumentError, NotFoundError
 from mailroom.usecases.published import (
@@ -52,15 +51,20 @@ def in_use(kind: Kind, call: Call) -> tuple[Version | None, Json]:
     found = current(kind, ports_of(call))
     if found is not None:
         return found.version, found.document
-    return None, shipped(kind)
+    return None, _shipped(kind, call)
+
+
+def _shipped(kind: Kind, call: Call) -> Json:
+    if kind is Kind.RULES:
+        return _named("reply_rules")
+    # Which set hosts begin with is their own setting; they show its name.
+    shown = {view.shaping.rpartition(" ")[2] for view in views_of(call)}
+    return _named(f"shaping_{LOCAL if LOCAL in shown else STARTER}")
 
 
 @cache
-def shipped(kind: Kind) -> Json:
-    """Return the document that a release brings along."""
-    if kind is Kind.RULES:
-        return dump_book(shipped_reply_rules())
-    return {}  # what is built in
+def _named(name: str) -> Json:
+    return shipped(name)
 
 
 def _get(kind: Kind, call: Call) -> Any:
