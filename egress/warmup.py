@@ -44,7 +44,7 @@ Key = tuple[str, str]  # address id, group
 class _Line:
     """One address and group on this host."""
 
-    plan: str
+    source: SourceAddress
     allowance: Allowance = field(default_factory=Allowance)
     progress: Progress | None = None
     wish: Wish | None = None
@@ -69,16 +69,19 @@ class WarmUp:
         holder: str,
         clock: Callable[[], float],
         plans: Callable[[str], Plan] = plan_named,
+        named: Callable[[SourceAddress, str], str] = lambda _source, _group: "",
     ) -> None:
         """Take the name of this run of the process, which no other run may ever have had.
 
-        `plans` returns a plan by its name; it may change its mind, which counts from the next
-        booking on.
+        `plans` returns a plan by its name, `named` the name of the plan that shaping wants for an
+        address and a group, "" for the address's own. Both may change their minds, which counts
+        from the next booking on.
         """
         self._ports = ports
         self._holder = holder
         self._clock = clock
         self._plans = plans
+        self._named = named
         self._lines: dict[Key, _Line] = {}
         self._wanted: set[Key] = set()
         self._awake = asyncio.Event()
@@ -173,8 +176,8 @@ class WarmUp:
         key = (source.id, group_of(provider))
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(source.plan)
-        line.plan = source.plan
+            line = self._lines[key] = _Line(source)
+        line.source = source
         return key, line
 
     def _want(self, key: Key, line: _Line, wish: Wish, now: float) -> None:
@@ -240,9 +243,10 @@ class WarmUp:
             line.busy = False
 
     def _reserve(self, key: Key, line: _Line) -> Reserved:
+        name = self._named(line.source, key[1]) or line.source.plan
         return reserve(
             *key,
-            plan=self._plans(line.plan),
+            plan=self._plans(name),
             holder=self._holder,
             have=line.allowance.booking,
             wish=line.wish or Wish(0, 0),

@@ -235,6 +235,22 @@ async def test_addresses_without_caps_cost_no_booking(stand: Stand) -> None:
     assert facts_of("ip_3", "gmail", day, stand.ports) == DayFacts()
 
 
+async def test_shaping_may_name_another_plan_for_a_group(stand: Stand) -> None:
+    warmup = WarmUp(
+        stand.ports,
+        holder="run-1",
+        clock=lambda: stand.now,
+        named=lambda _, group: "gentle" if group == "gmail" else "",
+    )
+    stand.made.append(warmup)
+    warmup.start()
+    cold = replace(COLD, plan="sendgrid")
+    for provider in ("gmail", "yahoo"):
+        await until(lambda: warmup.room(cold, provider, stand.now) <= stand.now)  # noqa: B023
+    found = {group: progress.plan for group, progress, _ in progresses("ip_1", stand.ports)}
+    assert found == {"gmail": "gentle", "yahoo": "sendgrid"}
+
+
 async def test_a_plan_that_changes_counts_from_the_next_booking(stand: Stand) -> None:
     warmup = stand.process()
     await stand.send(warmup, 10)

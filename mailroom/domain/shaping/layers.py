@@ -25,6 +25,7 @@ from mailroom.domain.sending.settings import (
 )
 from mailroom.domain.shaping.layer import Layer
 from mailroom.domain.shaping.providers import BUILT_IN, ProviderRule, domain_of
+from mailroom.domain.warmup.plan import Plan
 
 BUILT_IN_LAYER = "built-in"
 ANY = "*"
@@ -66,6 +67,7 @@ class ShapingSet:
         shared: Sequence[SharedLimit] = (),
         rules: Sequence[ProviderRule] = BUILT_IN,
         version: str = "",
+        plans: Mapping[str, Plan] | None = None,
     ) -> None:
         self.defaults = defaults or Layer()
         self.providers = dict(providers or {})
@@ -75,6 +77,7 @@ class ShapingSet:
         self.shared = tuple(shared)
         self.rules = tuple(rules)
         self.version = version
+        self.plans = dict(plans or {})  # of warm-up, beside the built-in ones
         self.effective_memory: dict[tuple[str, ...], Effective] = {}
         self.address_memory: dict[tuple[str, ...], AddressLimits] = {}
         self.shared_memory: dict[tuple[str, ...], tuple[SharedKey, ...]] = {}

@@ -1,7 +1,7 @@
 """Shaping documents: read whole, with all that is wrong with one told at once, by path.
 
 A document is one JSON object: `version`, `defaults`, `providers`, `sites`, `domains`, `address`,
-`shared`. docs/shaping.md describes it for operators.
+`shared`, `plans`. docs/shaping.md describes it for operators.
 """
 
 import re
@@ -14,6 +14,8 @@ from mailroom.domain.shaping.fields import ADDRESS, BACKOFF, SETTINGS, Setting, 
 from mailroom.domain.shaping.layer import NONE, Layer
 from mailroom.domain.shaping.layers import ShapingSet, is_above
 from mailroom.domain.shaping.providers import BUILT_IN, RESERVED, ProviderRule, RollUp, merged
+from mailroom.domain.warmup.plan import BUILT_IN as BUILT_IN_PLANS
+from mailroom.domain.warmup.plan import Plan, PlanError, load_plan
 
 MAX_PROBLEMS = 100
 MAX_PROVIDERS = 200
@@ -21,6 +23,7 @@ MAX_SITES = 2_000
 MAX_DOMAINS = 2_000
 MAX_NARROWED = 1_000
 MAX_SHARED = 500
+MAX_PLANS = 50
 MAX_SUFFIXES = 50
 MAX_WORDS = 500
 
@@ -32,7 +35,10 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PART = re.compile(r"[^\s#]{1,253}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
-_TOP = ("version", "note", "defaults", "providers", "sites", "domains", "address", "shared")
+_TOP = (
+    *("version", "note", "defaults", "providers", "sites", "domains", "address", "shared"),
+    "plans",
+)
 _REMARKS = ("note", "sources", "reviewed_on")
 _SOURCED = (*SETTINGS, *(f"backoff.{name}" for name in BACKOFF), "mx", "roll_up", "rate")
 _NARROW = ("pools", "addresses")
@@ -93,6 +99,7 @@ class _Reader:
             domains=self._named("domains", top, _DOMAIN, MAX_DOMAINS, self._layer),
             address=self._limits("address", top.get("address", {})),
             shared=self._shared(top.get("shared", [])),
+            plans=self._plans(top.get("plans", {})),
             rules=merged(BUILT_IN, rules),
             version=str(version),
         )
@@ -233,6 +240,22 @@ class _Reader:
         if rate is None or len(self.problems) > before:
             return None
         return SharedLimit(SharedScope(str(scope)), tuple(found["match"]), rate)
+
+    def _plans(self, given: Any) -> dict[str, Plan]:
+        found = self._object("plans", given)
+        if len(found) > MAX_PLANS:
+            self._wrong("plans", f"{len(found):,} of them; at most {MAX_PLANS}")
+            return {}
+        plans = {}
+        for name, stored in found.items():
+            if not isinstance(name, str) or not _WORD.fullmatch(name) or name in BUILT_IN_PLANS:
+                self._wrong("plans", f"{_cut(name)} is no name for one of them")
+                continue
+            try:
+                plans[name] = load_plan(name, stored)
+            except PlanError as error:
+                self._wrong(f"plans.{name}", str(error))
+        return plans
 
     def _named(
         self,
