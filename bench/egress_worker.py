@@ -13,9 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.memory_desk import MemoryMail, desk_over
+from bench.memory_desk import MemoryMail
+from bench.memory_sender import dispatcher_over
 from bench.sample import raw_of
-from egress.sender.worker import Worker
+from egress.journal import Journal
 
 
 async def work(
@@ -24,18 +25,17 @@ async def work(
     """Send `count` messages; return wall and CPU seconds of the sending alone."""
     with tempfile.TemporaryDirectory() as folder:
         mail = MemoryMail(count, body)
-        desk, journal, pool = desk_over(
-            mail, port=port, folder=Path(folder), connections=connections, links=links
+        journal = Journal(Path(folder) / "bench.journal")
+        dispatcher = dispatcher_over(
+            mail, port=port, journal=journal, connections=connections, links=links
         )
         before = resource.getrusage(resource.RUSAGE_SELF)
         started = time.perf_counter()
-        worker = Worker(mail, desk, slots=connections * 2)
-        running = asyncio.create_task(worker.run(mail.done, grace=30.0))
+        running = asyncio.create_task(dispatcher.run(mail.done, grace=30.0))
         await mail.done.wait()
         seconds = time.perf_counter() - started
         after = resource.getrusage(resource.RUSAGE_SELF)
         await running
-        await pool.close()
         await journal.close()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"seconds": seconds, "cpu": cpu, "peak_rss_mb": after.ru_maxrss / 1024}

@@ -1,25 +1,23 @@
 """A sender's desk over memory: everything real but AWS. For benchmarks only."""
 
 import asyncio
+import os
 import secrets
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import NoReturn
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from egress.aws.deliveries import ClaimAsk
 from egress.aws.lane import Received
-from egress.connections import ConnectionPool, PoolSettings, Source
-from egress.core.mx import MxAnswer, MxTarget
 from egress.faults import NoFaults
 from egress.journal import Journal
 from egress.sender.attempt import Desk
 from egress.sender.copies import Copier
-from egress.sender.exchange import Exchange
 from egress.sender.recorder import Recorder
 from egress.sender.tenants import PlatformKeys, Tenant
 from egress.signer import Signer, SigningKey
@@ -56,7 +54,7 @@ class MemoryMail:
         self.done = asyncio.Event()
 
     async def receive(self, most: int) -> Sequence[Received]:
-        """See worker.Intake."""
+        """See intake.Intake."""
         batch, self._queue = self._queue[:most], self._queue[most:]
         if not batch:
             await asyncio.sleep(3600)
@@ -64,11 +62,11 @@ class MemoryMail:
         return [Received("receipt", wake_up) for wake_up in batch]
 
     async def acknowledge(self, receipt: str) -> bool:
-        """See worker.Intake."""
+        """See intake.Intake."""
         return bool(receipt)
 
     async def give_back(self, receipt: str) -> bool:
-        """See worker.Intake."""
+        """See intake.Intake."""
         return bool(receipt)
 
     async def claim(self, ask: ClaimAsk) -> Delivery | None:
@@ -149,8 +147,11 @@ class _Bodies:
         return await self._mail.body()
 
 
-class _Tenants:
-    def __init__(self, server: Server) -> None:
+class MemoryTenants:
+    """One server with a key of its own. It rewrites links and adds the pixel only if `links`."""
+
+    def __init__(self, *, links: bool) -> None:
+        server = SERVER if links else replace(SERVER, tracking=None)
         key = rsa.generate_private_key(65537, 2048)
         der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         self._tenant = Tenant(server, SigningKey(DOMAIN, "bench", der), f"psrp.{DOMAIN}")
@@ -158,46 +159,31 @@ class _Tenants:
         self._keys = PlatformKeys(TrackingKey("a", secret), VerpKey("a", secret), secret)
 
     async def of(self, submission: Submission) -> Tenant | None:
+        """See copies.TenantSource."""
         assert submission.server == SERVER.id
         return self._tenant
 
     async def platform_keys(self) -> PlatformKeys:
+        """See copies.TenantSource."""
         return self._keys
 
 
-def desk_over(
-    mail: MemoryMail, *, port: int, folder: Path, connections: int, links: bool
-) -> tuple[Desk, Journal, ConnectionPool]:
-    """Return a desk that renders, signs, journals and sends for real, to a sink on `port`.
-
-    It rewrites links and adds the pixel only if `links`.
-    """
-    server = SERVER if links else replace(SERVER, tracking=None)
-    journal = Journal(folder / "bench.journal")
-    pool = ConnectionPool(
-        PoolSettings(connections=connections, messages=1_000_000), clock=time.monotonic
-    )
-    answer = MxAnswer((MxTarget("sink.test", "127.0.0.1", port),))
-
-    async def resolve(_server: str, domain: str) -> MxAnswer:
-        assert domain
-        return answer
+def desk_over(mail: MemoryMail, tenants: MemoryTenants, journal: Journal) -> Desk:
+    """Return a desk that renders, signs and journals for real."""
 
     async def wake(wake_up: WakeUp, delay: float) -> bool:
         # The sink refuses nothing: a deferral means the benchmark itself is broken.
-        sys.exit(f"{wake_up.key} was deferred by {delay} s")
+        broken(f"{wake_up.key} was deferred by {delay} s")
 
-    desk = Desk(
+    return Desk(
         book=mail,
         journal=journal,
         copier=Copier(
             submissions=mail,
             bodies=_Bodies(mail),
-            tenants=_Tenants(server),
+            tenants=tenants,
             signer=Signer(clock=time.time),
         ),
-        resolve=resolve,
-        exchange=Exchange(pool, Source("bench.mailroom.test")),
         wake=wake,
         settled=Recorder(mail, journal, wake, time.time),
         policy=RetryPolicy(),
@@ -207,7 +193,13 @@ def desk_over(
         jitter=lambda: 0.0,
         new_id=lambda: secrets.token_hex(16),
     )
-    return desk, journal, pool
+
+
+def broken(why: str) -> NoReturn:
+    """End the process at once: tasks would go on with a figure that means nothing."""
+    sys.stderr.write(f"the benchmark is broken: {why}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _key(number: int) -> DeliveryKey:
