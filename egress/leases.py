@@ -159,10 +159,12 @@ class LeaseKeeper:
 
     async def close(self) -> None:
         """Give back what is left and sign off; to be called after `run` was cancelled."""
-        for held in self._holdings.all():
+        left = self._holdings.all()
+        for held in left:
             self._holdings.drop(held.source.id)
             self._listener.lost(held.source)
-            await self._tried("released", leases.release, self._control, held.lease)
+        give = (self._tried("released", leases.release, self._control, h.lease) for h in left)
+        await asyncio.gather(*give)
         await self._tried("signed off", leases.leave, self._control, self._process.id)
 
     def check(self) -> None:

@@ -4,10 +4,14 @@ import secrets
 
 import pytest
 
+from egress.binding import LocalBinder
+from egress.leases import LeaseKeeper, Process
 from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
 from mailroom.adapters.tables import bound
 from mailroom.domain.sending.lease import LEASE_SECONDS, HostBeat
+from mailroom.domain.sending.source import Fleet, PoolFacts, SourceAddress
 from mailroom.fakes.control import MemoryControl
+from mailroom.fakes.sources import MemorySources
 from mailroom.ports.control import Control
 from mailroom.usecases.leases import (
     acquire,
@@ -77,3 +81,53 @@ def test_heartbeats_are_read_back_whole(control: Control) -> None:
     leave(control, bare.id)
     assert live_hosts(control, NOW) == (host,)
     leave(control, host.id)
+
+
+class Quiet:
+    """A LeaseListener whose addresses are idle at once."""
+
+    def __init__(self) -> None:
+        self.keeper: LeaseKeeper | None = None
+
+    def gained(self, source: SourceAddress) -> None:
+        """Nothing to do."""
+
+    def leaving(self, source: SourceAddress) -> None:
+        assert self.keeper is not None
+        self.keeper.released(source.id)
+
+    def lost(self, source: SourceAddress) -> None:
+        """Nothing to do."""
+
+
+async def test_two_processes_share_addresses_and_one_takes_over(control: Control) -> None:
+    prefix = secrets.token_hex(4)
+    addresses = tuple(
+        SourceAddress(f"{prefix}-{n}", "p", "h.test", f"127.0.1.{n}") for n in range(1, 5)
+    )
+    sources = MemorySources(Fleet({"p": PoolFacts("p")}, addresses))
+    at = NOW
+
+    def keeper(name: str) -> LeaseKeeper:
+        listener = Quiet()
+        process = Process(f"{name}-{prefix}", name, NOW)
+        listener.keeper = LeaseKeeper(
+            control, sources, process, LocalBinder(), listener, clock=lambda: at, wall=lambda: at
+        )
+        return listener.keeper
+
+    one, two = keeper("one"), keeper("two")
+    for each in (one, two) * 4:
+        await each.round()
+    held = [{source.id for source in each.held()} for each in (one, two)]
+    assert [len(ids) for ids in held] == [2, 2]
+    assert held[0] | held[1] == {address.id for address in addresses}
+    await one.close()
+    await two.round()
+    assert {source.id for source in two.held()} == {address.id for address in addresses}
+    assert {two.holds(id_, at) for id_ in held[1]} == {
+        each.fence for each in all_leases(control).values() if each.address in held[1]
+    }
+    await two.close()
+    mine = [each for each in all_leases(control).values() if each.address.startswith(prefix)]
+    assert [each.owner for each in mine] == [""] * 4
