@@ -1,6 +1,7 @@
 """Warm-up plans: the built-in ones, and those that somebody writes down."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,15 @@ def test_a_built_in_plan_never_doubles_in_a_day_and_could_be_written_down(plan: 
     steps = plan.steps
     assert all(before < after < 2 * before for before, after in itertools.pairwise(steps))
     assert load_plan(plan.name, {"days": list(steps)}) == plan
+
+
+def test_the_tables_in_the_documentation_are_the_plans() -> None:
+    text = (Path(__file__).parents[2] / "docs/warm-up.md").read_text()
+    rows = [f"| {day} | {cap:,} | {slow:,} |" for day, (cap, slow) in enumerate(
+        zip(SENDGRID.steps, GENTLE.steps, strict=False), start=1
+    )]  # fmt: skip
+    rows += [f"| {day} | | {GENTLE.steps[day - 1]:,} |" for day in range(32, 43)]
+    assert [row for row in rows if row not in text] == []
 
 
 def test_providers_without_a_group_of_their_own_share_one() -> None:
