@@ -192,6 +192,7 @@ def host_process(
         "MAILROOM_TLS_KEY": str(config.path("certificates", "submission.key")),
         "MAILROOM_TLS_AUTHORITIES": str(config.path("certificates", "ca.pem")),
         "MAILROOM_EHLO_NAME": EHLO_NAME,
+        "MAILROOM_SHAPING": "local",
         "MAILROOM_READY_FILE": str(_ready(config, role)),
     }
     module: tuple[str, ...] = ("egress", role)

@@ -19,8 +19,8 @@ from egress.core.engine.bars import Bars
 from egress.core.engine.engine import Engine, EngineSettings
 from egress.core.engine.work import Parked
 from egress.core.mx import AddressGuard
-from egress.elastic_binding import ElasticBinder
 from egress.documents import Documents
+from egress.elastic_binding import ElasticBinder
 from egress.faults import faults_of
 from egress.journal import Journal
 from egress.leases import Binder, LeaseKeeper, Process
@@ -65,6 +65,7 @@ from mailroom.adapters.system import SystemClock
 from mailroom.adapters.tables import DirectoryRow, ServerFactRow, bound
 from mailroom.adapters.xray import Tracing
 from mailroom.domain.limit_fact import limit_fact
+from mailroom.domain.message import WakeUp
 from mailroom.domain.sending.job import LaneClass
 from mailroom.domain.sending.source import HOST_POOL, SourceAddress
 from mailroom.settings import Settings
@@ -281,7 +282,7 @@ class Assembler:
         )
 
     def _desk(self) -> Desk:
-        settings, lane = self._settings, self.lanes[LaneClass.TRANSACTIONAL]
+        settings = self._settings
         journal = Journal(self._host.journal)
         return Desk(
             book=self.deliveries,
@@ -296,8 +297,8 @@ class Assembler:
                     self._clients.dynamodb, settings.resource("table", "suppressions"), time.time
                 ),
             ),
-            wake=lane.wake,
-            settled=Recorder(self.deliveries, journal, lane.wake, time.time),
+            wake=self._wake,
+            settled=Recorder(self.deliveries, journal, self._wake, time.time),
             policy=settings.retry,
             faults=faults_of(self._host.fault_file),
             now=time.time,
@@ -306,6 +307,10 @@ class Assembler:
             new_id=lambda: secrets.token_hex(16),
             hold_seconds=settings.hold_seconds,
         )
+
+    async def _wake(self, wake_up: WakeUp, delay: float) -> bool:
+        lane = LaneClass.BULK if wake_up.bulk else LaneClass.TRANSACTIONAL
+        return await self.lanes[lane].wake(wake_up, delay)
 
     def _leases(self, listener: Listener) -> LeaseKeeper:
         return LeaseKeeper(

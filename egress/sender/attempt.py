@@ -12,7 +12,7 @@ by `recovery.py`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 from egress.aws.deliveries import ClaimAsk
@@ -274,7 +274,7 @@ async def give_back(
         desk.journal.settled(id_)
     finally:  # a journal that is broken must not keep the delivery from other hosts
         if released and wake_after is not None:
-            await wake(WakeUp(delivery.key, generation, delivery.recipient), wake_after, desk.wake)
+            await wake(WakeUp.of(replace(delivery, generation=generation)), wake_after, desk.wake)
 
 
 def dump_settlement(settlement: Settlement) -> dict[str, object]:

@@ -14,7 +14,7 @@ from egress.sender.carrier import Way
 from egress.sender.copies import Submissions, TenantSource
 from egress.sender.holds import is_simulated
 from egress.sender.tenants import Tenant
-from mailroom.domain.message import BROADCAST, ServerId, Submission, WakeUp
+from mailroom.domain.message import ServerId, Submission, WakeUp, is_bulk
 from mailroom.domain.sending.job import JobFacts, LaneClass
 from mailroom.domain.sending.path import Site
 from mailroom.domain.sending.source import HOST_POOL
@@ -38,18 +38,6 @@ class HostPool:
     async def of(self, submission: Submission, tenant: Tenant, recipient: str) -> tuple[str, ...]:
         """See Pools.of."""
         return (HOST_POOL,)
-
-
-class LaneOf(Protocol):
-    """The class of a stream."""
-
-    def __call__(self, submission: Submission, tenant: Tenant, /) -> LaneClass:
-        """Return it."""
-
-
-def lane_by_name(submission: Submission, _tenant: Tenant, /) -> LaneClass:
-    """Return the lane of the built-in streams; one of another name is transactional."""
-    return LaneClass.BULK if submission.stream == BROADCAST else LaneClass.TRANSACTIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +94,16 @@ def _octets(submission: Submission) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
-    """Answers from caches where it can. `sticky` is not known before the claim's row is read."""
+    """Answers from caches where it can."""
 
     submissions: Submissions
     tenants: TenantSource
     resolve: Callable[[ServerId, str], Awaitable[MxAnswer]]
     site_of: Callable[[str, MxAnswer], Site]
     pools: Pools = field(default_factory=HostPool)
-    lane: LaneOf = field(default=lane_by_name)
     policy: Callable[[str], Awaitable[HostPolicy | None]] | None = None
 
-    async def of(self, wake_up: WakeUp, *, attempts: int = 0, sticky: str = "") -> Brief | Direct:
+    async def of(self, wake_up: WakeUp) -> Brief | Direct:
         """Return where a delivery may go. Raises what AWS and the directory raise."""
         key = wake_up.key
         submission = await self.submissions.submission(key.server, key.number)
@@ -133,8 +120,8 @@ class Briefing:
         )
         if answer.refusal is not None or not answer.targets:
             return Direct(answer)
-        job = _facts(submission, tenant, wake_up, pools, self.lane(submission, tenant))
-        site = self.site_of(domain, answer)
+        job = _facts(submission, tenant, wake_up, pools, _lane(submission, wake_up))
+        site = self.site_of(_label(domain), answer)
         group = group_of(answer, policy)
         return Brief(Offer(job, site, group), Way(answer, _label(domain), policy))
 
@@ -188,7 +175,13 @@ def _facts(
         campaign=submission.tag or "",
         credential=submission.credential,
         stream=submission.stream,
+        sticky=wake_up.sticky,
     )
+
+
+def _lane(submission: Submission, wake_up: WakeUp) -> LaneClass:
+    bulk = wake_up.bulk or is_bulk(submission.stream)
+    return LaneClass.BULK if bulk else LaneClass.TRANSACTIONAL
 
 
 def _label(domain: str) -> str:

@@ -102,7 +102,7 @@ class ParkingLot:
             return 0
         brought = 0
         for delivery in found:
-            wake_up = WakeUp(delivery.key, delivery.generation, delivery.recipient)
+            wake_up = WakeUp.of(delivery)
             brought += self._bring(Ticket(wake_up))
             if brought >= appetite.most:
                 break

@@ -65,5 +65,5 @@ class Recorder:
         if after is None:
             log.warning("claim was taken over", extra={"claim": claim})
         elif after.due_at is not None and after.state in CLAIMABLE:  # a hold is due to end only
-            wake_up = WakeUp(after.key, after.generation, after.recipient)
+            wake_up = WakeUp.of(after)
             await wake(wake_up, after.due_at - self._now(), self._wake)

@@ -84,7 +84,7 @@ async def _revive(delivery: Delivery, desk: Desk, correct: Correct) -> None:
     settlement = revive(delivery, now=desk.now())
     revived = await correct(settlement.after, settlement.event)
     if revived is not None:
-        await wake(WakeUp(revived.key, revived.generation, revived.recipient), 0.0, desk.wake)
+        await wake(WakeUp.of(revived), 0.0, desk.wake)
 
 
 async def _uncertain(record: ClaimRecord, desk: Desk, reader: Reader) -> None:

@@ -105,4 +105,3 @@ class Shaping:
         return site_of(
             domain, answer.best, hosts, shaping.rules, port=self._port, own=shaping.domains
         )
-

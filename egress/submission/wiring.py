@@ -37,6 +37,7 @@ from mailroom.adapters.gathered_suppressions import GatheredSuppressions
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.names import SHARDS, body_key
 from mailroom.adapters.s3_bodies import S3Bodies
+from mailroom.adapters.sqs_lane import both_lanes
 from mailroom.adapters.system import SystemChance, SystemClock
 from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
 from mailroom.adapters.telling_limits import telling_limits
@@ -116,7 +117,7 @@ def accept_ports(settings: Settings, spans: Tracing) -> AcceptPorts:
         settings, SystemClock(), lambda: directory.current_key("recipients").secret, dynamodb
     )
     bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
-    lane = GatheredLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
+    lane = both_lanes(settings, client("sqs"), kind=GatheredLane, trace=spans.header)
     return AcceptPorts(
         directory=directory,
         ledger=traced(ledger, "ledger", spans),

@@ -186,6 +186,16 @@ class DynamoDueWork:
         found.sort(key=lambda row: row.due_at)
         return [read_delivery_key(row.pk, row.sk) for row in found[:limit]]
 
+    def between(self, shard: str, since: float, until: float, limit: int) -> Sequence[DeliveryKey]:
+        """Return up to `limit` deliveries of a shard, such as one of parked mail, by their time."""
+        rows = self._tables.delivery.query(
+            shard,
+            self._tables.delivery.due_at.between(milliseconds(since), milliseconds(until)),
+            index_name="due",
+            limit=limit,
+        )
+        return [read_delivery_key(row.pk, row.sk) for row in rows]
+
     def postpone(self, delivery: Delivery, due_at: float) -> bool:
         """See DueWork.postpone."""
         row = self._tables.delivery
@@ -216,7 +226,7 @@ class DynamoDueWork:
             actions += [row.exp.set(milliseconds(after.expires_at)), row.ttl.set(row.ttl + later)]
         if after.due_at is None:
             actions += [row.due_at.remove(), row.due_shard.remove()]
-        else:
+        elif after.due_at != before.due_at:  # parked mail that is only called late stays parked
             actions += [
                 row.due_at.set(milliseconds(after.due_at)),
                 row.due_shard.set(due_shard(after.key)),

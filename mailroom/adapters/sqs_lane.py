@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mailroom.domain.message import DeliveryKey, ServerId, WakeUp
 from mailroom.errors import HandOverError
+from mailroom.settings import Settings
 
 BATCH = 10  # SQS's own limit
 MAX_DELAY = 900  # seconds, SQS's own limit
@@ -29,6 +30,8 @@ def dump_wake_up(wake_up: WakeUp) -> str:
             "g": wake_up.generation,
             "to": wake_up.recipient,
             **({"t": wake_up.trace} if wake_up.trace else {}),
+            **({"b": 1} if wake_up.bulk else {}),
+            **({"y": wake_up.sticky} if wake_up.sticky else {}),
         },
         separators=(",", ":"),
         ensure_ascii=True,
@@ -39,7 +42,14 @@ def load_wake_up(body: str) -> WakeUp:
     """Read what `dump_wake_up` wrote. Raises ValueError or KeyError for anything else."""
     stored = json.loads(body)
     key = DeliveryKey(ServerId(stored["s"]), int(stored["n"]), int(stored["i"]))
-    return WakeUp(key, int(stored["g"]), stored["to"], str(stored.get("t", "")))
+    return WakeUp(
+        key,
+        int(stored["g"]),
+        stored["to"],
+        str(stored.get("t", "")),
+        bulk=bool(stored.get("b")),
+        sticky=str(stored.get("y", "")),
+    )
 
 
 def batches(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
@@ -82,3 +92,32 @@ class SqsLane:
             raise HandOverError(str(error)) from error
         failed = {entry["Id"] for entry in answer.get("Failed", [])}
         return [entry["Id"] not in failed for entry in numbered]
+
+
+class TwoLanes:
+    """The Lane port over a queue for transactional mail and one for bulk."""
+
+    def __init__(self, transactional: SqsLane, bulk: SqsLane) -> None:
+        self._transactional = transactional
+        self._bulk = bulk
+
+    def send(self, wake_ups: Iterable[WakeUp], *, delay: float = 0.0) -> None:
+        """See Lane.send. Raises HandOverError if any was not taken."""
+        given = list(wake_ups)
+        for lane, bulk in ((self._transactional, False), (self._bulk, True)):
+            mine = [each for each in given if each.bulk is bulk]
+            if mine:
+                lane.send(mine, delay=delay)
+
+
+def both_lanes(
+    settings: Settings,
+    sqs: Any,
+    *,
+    kind: type[SqsLane] = SqsLane,
+    trace: Callable[[], str] = str,
+) -> TwoLanes:
+    """Return the lane of a process that was given both queues. Raises SettingsError."""
+    return TwoLanes(
+        *(kind(sqs, settings.resource("queue", name), trace=trace) for name in ("lane", "bulk"))
+    )

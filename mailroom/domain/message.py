@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Self
 
 from mailroom.domain.lifecycle import State
 from mailroom.domain.send_limit import Limits
@@ -166,13 +166,27 @@ class Delivery:
 class WakeUp:
     """A queue entry: "look at this delivery". It carries no authority; the claim does.
 
-    `trace` is the X-Ray trace header of whoever queued it, "" for none.
+    `trace` is the X-Ray trace header of whoever queued it, "" for none. `bulk` and `sticky` are
+    the delivery's: they say which queue it goes to and which source address must come again.
     """
 
     key: DeliveryKey
     generation: int
     recipient: str
     trace: str = ""
+    bulk: bool = False
+    sticky: str = ""
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        """Return the wake-up for a delivery as it is now."""
+        return cls(
+            delivery.key,
+            delivery.generation,
+            delivery.recipient,
+            bulk=delivery.bulk,
+            sticky=delivery.sticky,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,7 +347,7 @@ def _hand_over(deliveries: Sequence[Delivery], plan: _Plan, lane: Lane) -> bool:
     if delay > HAND_OVER_SECONDS or not deliveries:
         return True  # the due index brings it
     try:
-        lane.send((WakeUp(d.key, d.generation, d.recipient) for d in deliveries), delay=delay)
+        lane.send(map(WakeUp.of, deliveries), delay=delay)
     except HandOverError:
         return False
     return True

@@ -158,6 +158,27 @@ def bring_due(keys: Iterable[DeliveryKey], *, now: float, ports: ReconcilePorts)
     return done
 
 
+def end_parked(key: DeliveryKey, reason: str, *, now: float, ports: ReconcilePorts) -> Counter[str]:
+    """Look at a delivery that is parked, or was when its host claimed it; return what was done.
+
+    One that is too old expires with `reason`, a claim whose owner is gone is given up, and one
+    that has waited for hours is called late. It stays where it is parked.
+    """
+    done: Counter[str] = Counter()
+    delivery = ports.ledger.delivery(key)
+    if delivery is None:
+        return done
+    if delivery.state is State.ATTEMPTING:
+        if _claim_is_over(delivery, now, ports):
+            lost = lose_claim(delivery, now=now, policy=ports.retry)
+            _settled(delivery, lost, ports, done, "lost_claims")
+    elif delivery.state in CLAIMABLE and delivery.expires_at <= now:
+        _settled(delivery, _expired(delivery, now, ports, reason), ports, done, "expired")
+    elif delivery.state in CLAIMABLE and is_due_a_notice(delivery, now, ports.retry):
+        _settled(delivery, give_notice(delivery, now=now, reason=reason), ports, done, "late")
+    return done
+
+
 def _wake_due(
     deliveries: Sequence[Delivery], delay: int, now: float, ports: ReconcilePorts
 ) -> None:
@@ -202,14 +223,16 @@ def _claim_is_over(delivery: Delivery, now: float, ports: ReconcilePorts) -> boo
     return beat_at is not None and now - beat_at > DEAD_SECONDS
 
 
-def _expired(delivery: Delivery, now: float, ports: ReconcilePorts) -> Settlement:
-    """Expire a delivery with what it waited for, as far as its history tells."""
+def _expired(delivery: Delivery, now: float, ports: ReconcilePorts, reason: str = "") -> Settlement:
+    """Expire a delivery with what it waited for: `reason`, or what its history tells last."""
     told = [
         event.attempt.reply or event.attempt.details
         for event in ports.ledger.history(delivery.key)
         if event.type in _WAITS and event.attempt is not None
     ]
-    return expire(delivery, now=now, reason=told[-1] if told else "")
+    last = told[-1] if told else ""
+    why = f"{reason}; before that: {last}" if reason and last else reason or last
+    return expire(delivery, now=now, reason=why)
 
 
 _WAITS = frozenset({EventType.DEFERRED, EventType.DELAYED, EventType.UNCERTAIN})
@@ -238,4 +261,4 @@ def _settled(
 
 
 def _wake_up(delivery: Delivery) -> WakeUp:
-    return WakeUp(delivery.key, delivery.generation, delivery.recipient)
+    return WakeUp.of(delivery)

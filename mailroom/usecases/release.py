@@ -94,7 +94,7 @@ def look_at(now: float, ports: HoldPorts) -> float:
 def woken(after: Delivery, ports: HoldPorts) -> Delivery:
     """Wake egress for a delivery and return it; the due index has it if the queue does not."""
     with suppress(HandOverError):
-        ports.lane.send([WakeUp(after.key, after.generation, after.recipient)])
+        ports.lane.send([WakeUp.of(after)])
     return after
 
 

@@ -82,7 +82,7 @@ def from_environment() -> Api:
     from mailroom.adapters.kms_keyring import KmsKeyring
     from mailroom.adapters.names import SHARDS
     from mailroom.adapters.s3_bodies import S3Bodies
-    from mailroom.adapters.sqs_lane import SqsLane
+    from mailroom.adapters.sqs_lane import both_lanes
     from mailroom.adapters.system import SystemChance, SystemClock
     from mailroom.adapters.tables import DirectoryRow, WatchRow, bound, mail_tables
     from mailroom.adapters.telling_limits import telling_limits
@@ -101,7 +101,7 @@ def from_environment() -> Api:
     watches = bound(WatchRow, settings.resource("table", "due"))
     ledger = DynamoLedger(tables, watches)
     bodies = S3Bodies(client("s3"), settings.resource("bucket", "bodies"))
-    lane = SqsLane(client("sqs"), settings.resource("queue", "lane"), trace=spans.header)
+    lane = both_lanes(settings, client("sqs"), trace=spans.header)
     work = traced(DynamoDueWork(tables, watches, SHARDS), "work", spans)
     suppressions = DynamoSuppressions(
         settings, clock, lambda: directory.current_key("recipients").secret

@@ -15,7 +15,9 @@ from mailroom.usecases.tls_reports import send_reports
 
 if TYPE_CHECKING:
     from mail_scheduler.ticking import Task
+    from mailroom.adapters.dynamo_control import DynamoControl
     from mailroom.adapters.dynamo_directory import DynamoDirectory
+    from mailroom.adapters.dynamo_ledger import DynamoDueWork
     from mailroom.adapters.xray import Tracing
     from mailroom.ports.files import Files
     from mailroom.ports.registry import Registry
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mailroom.usecases.brakes import BrakePorts
     from mailroom.usecases.domain_checks import DomainPorts
     from mailroom.usecases.jobs import JobPorts, Step
+    from mailroom.usecases.parked_care import ParkedPorts
     from mailroom.usecases.reconcile import ReconcilePorts
     from mailroom.usecases.tls_reports import TlsReportPorts
     from mailroom.usecases.warmup_care import WarmUpCarePorts
@@ -40,32 +43,58 @@ def tracing() -> "Tracing":
 def ports() -> "ReconcilePorts":
     """Return what the scheduler needs."""
     from mailroom.adapters.clients import client
-    from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
-    from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
-    from mailroom.adapters.names import SHARDS
+    from mailroom.adapters.dynamo_ledger import DynamoLedger
     from mailroom.adapters.sqs_lane import SqsLane
     from mailroom.adapters.tables import WatchRow, bound, mail_tables
     from mailroom.usecases.leases import last_beat
     from mailroom.usecases.reconcile import ReconcilePorts
 
     settings = _settings()
-    tables = mail_tables(settings)
     watches = bound(WatchRow, settings.resource("table", "due"))
-    control = DynamoControl(bound(ControlRow, settings.resource("table", "control")))
     return ReconcilePorts(
-        work=DynamoDueWork(tables, watches, SHARDS),
-        ledger=DynamoLedger(tables, watches),
+        work=_due_work(),
+        ledger=DynamoLedger(mail_tables(settings), watches),
         lane=SqsLane(client("sqs"), settings.resource("queue", "lane")),
         retry=settings.retry,
-        beat_of=partial(last_beat, control),
+        beat_of=partial(last_beat, _control()),
     )
+
+
+@cache
+def _due_work() -> "DynamoDueWork":
+    from mailroom.adapters.dynamo_ledger import DynamoDueWork
+    from mailroom.adapters.names import SHARDS
+    from mailroom.adapters.tables import WatchRow, bound, mail_tables
+
+    settings = _settings()
+    watches = bound(WatchRow, settings.resource("table", "due"))
+    return DynamoDueWork(mail_tables(settings), watches, SHARDS)
+
+
+@cache
+def _control() -> "DynamoControl":
+    from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
+    from mailroom.adapters.tables import bound
+
+    return DynamoControl(bound(ControlRow, _settings().resource("table", "control")))
+
+
+@cache
+def parked_ports() -> "ParkedPorts":
+    """Return what looking after parked mail needs."""
+    from mailroom.usecases.parked_care import ParkedPorts
+
+    return ParkedPorts(ports(), _control(), _due_work().between)
 
 
 @cache
 def tasks() -> "Sequence[Task]":
     """Return what every tick looks after besides mail."""
+    from mailroom.usecases.parked_care import look_after_parked
+
     reports = tls_report_ports()
     return (
+        partial(look_after_parked, ports=parked_ports()),
         partial(revive, job_ports()),
         partial(brake, brake_ports()),
         partial(watch_domains, domain_ports()),
@@ -255,7 +284,7 @@ def _message_kinds() -> "Mapping[str, Step]":
     from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
     from mailroom.adapters.dynamo_search import DynamoSearch
     from mailroom.adapters.names import SHARDS
-    from mailroom.adapters.sqs_lane import SqsLane
+    from mailroom.adapters.sqs_lane import both_lanes
     from mailroom.adapters.system import SystemClock
     from mailroom.adapters.tables import WatchRow, bound, mail_tables
     from mailroom.usecases.bulk import KIND, actions_of, bulk_step
@@ -267,7 +296,7 @@ def _message_kinds() -> "Mapping[str, Step]":
     moving = HoldPorts(
         DynamoLedger(tables, watches),
         DynamoDueWork(tables, watches, SHARDS),
-        SqsLane(client("sqs"), settings.resource("queue", "lane")),
+        both_lanes(settings, client("sqs")),
         SystemClock(),
         settings.delay_divisor,
     )
