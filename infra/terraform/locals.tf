@@ -100,7 +100,7 @@ locals {
   })
 
   environments = {
-    for name, function in local.resources.functions : name => merge(local.common, contains(["api", "scheduler"], name) ? local.app_mail_login : {}, {
+    for name, function in local.resources.functions : name => merge(local.common, contains(["api", "deliverer", "scheduler"], name) ? local.app_mail_login : {}, {
       for place in keys(function.access) :
       "MAILROOM_${upper(replace(replace(place, ":", "_"), "-", "_"))}" => lookup(local.addresses, place, "")
     })

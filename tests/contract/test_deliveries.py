@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from egress.aws.deliveries import ClaimAsk, Deliveries, LedgerError
+from egress.aws.parked import ParkedMail
 from mailroom.adapters.dynamo_ledger import DynamoDueWork, DynamoLedger
 from mailroom.adapters.names import SHARDS, delivery_sk, mail_pk
 from mailroom.adapters.tables import WatchRow, bound, mail_tables
@@ -20,7 +21,7 @@ from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Su
 from mailroom.domain.outcome import classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
-from mailroom.domain.settlement import Seen, Settlement, settle
+from mailroom.domain.settlement import Seen, Settlement, expire, give_notice, settle
 from tests.contract.conftest import Cloud
 from tests.support.host_clients import clients
 
@@ -379,6 +380,27 @@ async def test_a_hold_and_its_release_mean_the_same_on_both_sides(both: Both) ->
     deferred = verdict(claimed, BUSY)
     assert await both.deliveries.settle("claim-3", deferred.after, deferred.event)
     assert both.now(row).manual
+
+
+async def test_parked_mail_is_found_by_its_age_and_stays_parked_when_called_late(
+    both: Both, cloud: Cloud
+) -> None:
+    (row,) = both.add()
+    async with clients("dynamodb") as (dynamodb,):
+        parking = ParkedMail(dynamodb, cloud.settings.resource("table", "mail"))
+        assert await parking.park(row.key, 0, "park#p#x", NOW)
+        parked = both.now(row)
+        assert both.due_work.between("park#p#x", NOW - 1, NOW + 1, 10) == [row.key]
+        assert both.due_work.between("park#p#x", NOW + 1, NOW + 2, 10) == []
+        notice = give_notice(parked, now=NOW + 9)
+        assert both.due_work.settle(parked, notice.after, notice.event)
+        assert both.now(row) == notice.after
+        assert [each.key for each in await parking.waiting("park#p#x", 10)] == [row.key]
+        assert both.due() == []
+        gone = expire(notice.after, now=NOW + 10)
+        assert both.due_work.settle(notice.after, gone.after, gone.event)
+        assert both.due_work.between("park#p#x", 0.0, NOW + 1, 10) == []
+        await parking.drain()
 
 
 async def test_what_the_scheduler_postponed_the_host_still_claims(both: Both) -> None:
