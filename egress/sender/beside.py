@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from egress.control_http import ControlServer
+from egress.draining import follow_drains
 from egress.emf import EVERY as EMF_SECONDS
 from egress.emf import emf_lines
 from egress.metrics import Health
@@ -33,6 +34,7 @@ def background(
     quick = max(0.2, 2.0 / divisor)
     return (
         sender.leases.run,
+        lambda: follow_drains(sender.leases, lambda: _is_drained(sender), stop),
         lambda: sender.orders.run(stop),
         lambda: sender.shaping.run(stop),
         lambda: sender.memory.run(sender.engine, 5.0),
@@ -95,6 +97,10 @@ async def sign_off(sender: Sender) -> None:
         asyncio.to_thread(remove_view, sender.process.id, sender.control),
         return_exceptions=True,
     )
+
+
+def _is_drained(sender: Sender) -> bool:
+    return sender.orders.book.draining(sender.process.id, sender.now()) is not None
 
 
 def _trace_tools(sender: Sender, authorities: Path | None) -> TraceTools:
