@@ -80,6 +80,21 @@ class SimWorld:
         """See World.started."""
         self.warmed[source.id] += 1
 
+    def ended(
+        self,
+        source: SourceAddress,
+        provider: str,
+        judgement: Judgement | None,
+        reply: SmtpReply,
+        now: float,
+        *,
+        silenced: bool,
+    ) -> None:
+        """See World.ended."""
+
+    def unsent(self, source: SourceAddress, provider: str, now: float) -> None:
+        """See World.unsent."""
+
     def shared_earliest(self, job: JobFacts, site: Site, now: float) -> float:
         """See World.shared_earliest."""
         return self.limits(job, site, now)

@@ -2,8 +2,9 @@
 
     room       may the next message to these providers leave from this address, or when
     attempted  it goes now; in the same step as `room`, with no await between
-    accepted, refused   what came of it; each attempt ends with one of the two
-    bounced, suspended, held   what else the day's judgement must know
+    concluded  what came of it, by what reply rules say; or one of accepted, refused and bounced
+    returned   it was not offered to anybody after all
+    suspended, held   what else the day's judgement must know; `concluded` says it too
 
 Addresses that are neither cold nor warming, and those without a plan, have no caps. What they
 send is noted all the same where they have a plan, so that an idle one is warmed again.
@@ -15,6 +16,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mailroom.domain.reply import SmtpReply
+from mailroom.domain.sending.judgement import Judgement, Scope, Verb
 from mailroom.domain.sending.source import AddressState, SourceAddress
 from mailroom.domain.warmup.allowance import Allowance
 from mailroom.domain.warmup.booking import Wish
@@ -35,6 +38,7 @@ WARM_FLUSH_SECONDS = 900.0  # of addresses without caps, of which only the day o
 ASK_AGAIN_SECONDS = 600.0  # whether a group that is warm still is
 TROUBLE_SECONDS = 5.0
 _AT_ONCE = 8  # bookings under way
+_OURS = frozenset((Scope.PATH, Scope.ADDRESS))
 _LIMITED = {AddressState.COLD, AddressState.WARMING}
 
 Key = tuple[str, str]  # address id, group
@@ -145,6 +149,39 @@ class WarmUp:
     def bounced(self, source: SourceAddress, provider: str, now: float) -> None:
         """Note that an attempt ended with a permanent refusal."""
         self._refused(source, provider, now, DayFacts(bounced=1))
+
+    def returned(self, source: SourceAddress, provider: str, now: float) -> None:
+        """Note that a message which was counted was not offered to anybody after all."""
+        self._refused(source, provider, now, DayFacts())
+
+    def concluded(
+        self,
+        source: SourceAddress,
+        provider: str,
+        judgement: Judgement | None,
+        reply: SmtpReply,
+        now: float,
+        *,
+        silenced: bool,
+    ) -> None:
+        """Note a reply by what the rules said about it, None for one that accepted the message.
+
+        `silenced` says whether the path is suspended or the address disabled there since.
+        """
+        if judgement is None:
+            self.accepted(source, provider, now)
+            return
+        permanent = judgement.permanent
+        if permanent is None:
+            permanent = reply.code // 100 == 5
+        if permanent and judgement.scope is Scope.MESSAGE:
+            self.bounced(source, provider, now)
+        else:
+            self.refused(source, provider, now, blames_path=judgement.scope in _OURS)
+        if judgement.action(Verb.HOLD_WARMUP):
+            self.held(source, provider, now)
+        if silenced and judgement.scope in _OURS:
+            self.suspended(source, provider, now)
 
     def suspended(self, source: SourceAddress, provider: str, now: float) -> None:
         """Note that the address was suspended or disabled at a site of the provider."""

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 from egress.core.engine.gcra import Gcra, acquire
 from egress.core.engine.path_record import PathRecord
 from egress.core.engine.work import MoveKind
+from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts
+from mailroom.domain.sending.judgement import Judgement
 from mailroom.domain.sending.order import OrderVerb
 from mailroom.domain.sending.order_book import OrderBook, Throttle
 from mailroom.domain.sending.path import PathKey, Site
@@ -64,6 +66,21 @@ class Warmer(Protocol):
 
     def attempted(self, source: SourceAddress, provider: str, now: float) -> bool:
         """Count a message that goes now."""
+
+    def concluded(
+        self,
+        source: SourceAddress,
+        provider: str,
+        judgement: Judgement | None,
+        reply: SmtpReply,
+        now: float,
+        *,
+        silenced: bool,
+    ) -> None:
+        """Note the reply to a counted message; no judgement: it was accepted."""
+
+    def returned(self, source: SourceAddress, provider: str, now: float) -> None:
+        """Note that a counted message was not offered to anybody."""
 
 
 class Sharer(Protocol):
@@ -122,6 +139,23 @@ class FleetWorld:
     def started(self, source: SourceAddress, provider: str, now: float) -> None:
         """See World.started."""
         self.warmer.attempted(source, provider, now)
+
+    def ended(
+        self,
+        source: SourceAddress,
+        provider: str,
+        judgement: Judgement | None,
+        reply: SmtpReply,
+        now: float,
+        *,
+        silenced: bool,
+    ) -> None:
+        """See World.ended."""
+        self.warmer.concluded(source, provider, judgement, reply, now, silenced=silenced)
+
+    def unsent(self, source: SourceAddress, provider: str, now: float) -> None:
+        """See World.unsent."""
+        self.warmer.returned(source, provider, now)
 
     def stopped(self, source: SourceAddress, site: Site, now: float) -> float | None:
         """See World.stopped."""

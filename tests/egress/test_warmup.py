@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from egress.warmup import ASK_AGAIN_SECONDS, TROUBLE_SECONDS, WarmUp
+from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.sending.judgement import Action, Judgement, Scope, Verb
 from mailroom.domain.sending.source import AddressState, SourceAddress
 from mailroom.domain.tenancy.record import Record
 from mailroom.domain.warmup.plan import Plan, load_plan
@@ -139,6 +141,46 @@ async def test_what_happened_is_written_as_the_facts_of_the_day(stand: Stand) ->
     await warmup.close()
     written = facts_of("ip_1", "gmail", day, stand.ports)
     assert written == replace(expected, suspended=2)
+
+
+@pytest.mark.parametrize(
+    ("code", "judgement", "silenced", "expected"),
+    [
+        (250, None, True, DayFacts(accepted=1)),
+        (550, Judgement(Scope.MESSAGE), False, DayFacts(bounced=1)),
+        (450, Judgement(Scope.MESSAGE), True, DayFacts()),
+        (450, Judgement(Scope.MESSAGE, permanent=True), False, DayFacts(bounced=1)),
+        (550, Judgement(Scope.MESSAGE, permanent=False), False, DayFacts()),
+        (421, Judgement(Scope.PATH), False, DayFacts(deferred=1)),
+        (554, Judgement(Scope.ADDRESS), True, DayFacts(deferred=1, suspended=1)),
+        (421, Judgement(Scope.TENANT), True, DayFacts()),
+        (
+            *(421, Judgement(Scope.PATH, actions=(Action(Verb.HOLD_WARMUP),)), False),
+            DayFacts(deferred=1, held=1),
+        ),
+    ],
+)
+async def test_what_a_reply_means_for_the_day(
+    stand: Stand, code: int, judgement: Judgement | None, silenced: bool, expected: DayFacts
+) -> None:
+    warmup = stand.process()
+    await stand.send(warmup, 1)
+    reply = SmtpReply(code, "so", Phase.DOT)
+    warmup.concluded(COLD, "gmail", judgement, reply, stand.now, silenced=silenced)
+    await warmup.close()
+    facts = facts_of("ip_1", "gmail", utc_day(stand.now), stand.ports)
+    assert facts == replace(expected, attempted=1)
+    booked = booked_of("ip_1", "gmail", stand.now, stand.ports)
+    assert booked.units == expected.accepted
+
+
+async def test_what_was_not_offered_makes_room(stand: Stand) -> None:
+    warmup = stand.process()
+    await stand.send(warmup, 10)
+    await until(stand.blocked(warmup))
+    warmup.returned(COLD, "gmail", stand.now)
+    await stand.send(warmup, 1)
+    await until(stand.blocked(warmup))
 
 
 async def test_facts_that_could_not_be_written_are_written_later(

@@ -2,6 +2,7 @@
 
 from egress.core.engine.desk import whose
 from egress.core.engine.ground import Ground
+from egress.core.engine.path_states import SILENT
 from egress.core.engine.paths import Path
 from egress.core.engine.ready import Fit
 from egress.core.engine.work import Connection, DeskKey, Move, MoveKind, Stage
@@ -10,6 +11,7 @@ from mailroom.domain.sending.job import JobFacts, LaneClass
 from mailroom.domain.sending.judgement import Judgement, Verb
 
 SHARED_REFUSALS = 25  # waiting jobs that hear of a failed connection; the others wait unheard
+CROWDED_SECONDS = 1.0  # until it is looked again whether one of the hosts has room
 
 
 class Outcomes(Ground):
@@ -24,10 +26,33 @@ class Outcomes(Ground):
             line.alive()
         self._dirty[DeskKey(*connection.line[:2])] = None
 
+    def reopened(self, connection: Connection, now: float) -> None:
+        """Note that a granted connection was of no use, and another one has taken its place."""
+        control = self.paths.known(connection.path).control
+        control.take_connection(now)
+        control.opened(now)
+        connection.carried, connection.opened_at = 0, now
+
+    def crowded(self, connection: Connection, now: float) -> None:
+        """Note that its hosts have as many connections from us as they may have: mail waits."""
+        line = self._line(connection)
+        self.closed(connection)
+        if line is not None:
+            line.dead_until = max(line.dead_until, now + CROWDED_SECONDS)
+
     def not_opened(
-        self, connection: Connection, judgement: Judgement, reply: SmtpReply, now: float
+        self,
+        connection: Connection,
+        judgement: Judgement,
+        reply: SmtpReply,
+        now: float,
+        *,
+        host: str = "",
     ) -> None:
-        """Note that none of its hosts let us in. Mail that waits for the same hosts hears of it."""
+        """Note that none of its hosts let us in, `host` being the last that was asked.
+
+        Mail that waits for the same hosts hears of it.
+        """
         path = self.paths.known(connection.path)
         path.control.not_opened(now, judgement, reply)
         self._blame(connection, path, judgement, reply, None, now)
@@ -40,7 +65,12 @@ class Outcomes(Ground):
         key = connection.line
         while told < SHARED_REFUSALS and (job := line.queue.pick(_anything)) is not None:
             reason = f"{reply}"[:300]
-            self._leave(Move(job, MoveKind.REFUSE, connection.site, key.pool, reason, reply=reply))
+            self._leave(
+                Move(
+                    job, MoveKind.REFUSE, connection.site, key.pool, reason, reply=reply,
+                    host=host, address=path.source.id,
+                )
+            )  # fmt: skip
             told += 1
 
     def concluded(
@@ -70,6 +100,11 @@ class Outcomes(Ground):
             if judgement.action(Verb.MESSAGES_PER_CONNECTION):
                 path.control.carried(connection.carried - 1, now)
             usable = usable and not judgement.action(Verb.CLOSE_CONNECTION)
+        if job is not None:
+            silenced = path.control.state in SILENT
+            self._world.ended(
+                path.source, path.site.provider, judgement, reply, now, silenced=silenced
+            )
         if usable:
             connection.stage, connection.since = Stage.IDLE, now
             self._dirty[DeskKey(*connection.line[:2])] = None
@@ -83,6 +118,7 @@ class Outcomes(Ground):
         connection.carried -= 1
         if job is not None:
             path.control.refund_message(job.size)
+            self._world.unsent(path.source, path.site.provider, now)
         if usable:
             connection.stage, connection.since = Stage.IDLE, now
             self._dirty[DeskKey(*connection.line[:2])] = None

@@ -5,7 +5,9 @@ from typing import Protocol
 
 from egress.core.engine.path_record import PathRecord
 from egress.core.engine.work import MoveKind
+from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts
+from mailroom.domain.sending.judgement import Judgement
 from mailroom.domain.sending.path import PathKey, Site
 from mailroom.domain.sending.settings import AddressLimits, PathSettings
 from mailroom.domain.sending.source import SourceAddress
@@ -40,6 +42,24 @@ class World(Protocol):
 
     def started(self, source: SourceAddress, provider: str, now: float) -> None:
         """Count a message against the warm-up of its address."""
+
+    def ended(
+        self,
+        source: SourceAddress,
+        provider: str,
+        judgement: Judgement | None,
+        reply: SmtpReply,
+        now: float,
+        *,
+        silenced: bool,
+    ) -> None:
+        """Tell the warm-up the reply to a counted message; no judgement: it was accepted.
+
+        `silenced` says whether its path is suspended or disabled since.
+        """
+
+    def unsent(self, source: SourceAddress, provider: str, now: float) -> None:
+        """Tell the warm-up that a counted message was not offered to anybody."""
 
     def shared_earliest(self, job: JobFacts, site: Site, now: float) -> float:
         """Return when the limits over several addresses let a job go; `now` or before: now."""
