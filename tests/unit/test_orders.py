@@ -179,6 +179,8 @@ def test_a_host_drains_while_an_order_says_so() -> None:
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("bounce", {}, "all mail of the platform"),
+    ("retry-now", {"domain": "example.org"}, "for a delivery"),
+    ("retry-now", {"tenant": "srv", "site": "gmail"}, "for a delivery"),
     ("pause", {}, "all mail of the platform"),
     ("suspend", {}, "needs a pool"),
     ("suspend", {"tenant": "srv"}, "about paths"),

@@ -32,8 +32,8 @@ class OrderVerb(StrEnum):
     BOUNCE = "bounce"  # fail with an event and a bounce message
     DROP = "drop"  # end without telling the sender
     HOLD = "hold"  # put aside until a person releases it
-    RELEASE = "release"  # older pauses and holds do not count for this mail
-    RETRY_NOW = "retry-now"  # mail that waits on a host is due at once
+    RELEASE = "release"  # held mail goes; older pauses and holds do not count for it
+    RETRY_NOW = "retry-now"  # mail that waits for its next try is due at once
     REROUTE = "reroute"  # another pool sends it
     THROTTLE = "throttle"  # all it selects together, on each host, is held to a rate
     PRIORITY = "priority"
@@ -49,6 +49,8 @@ OF_PATHS = frozenset(
     {OrderVerb.SUSPEND, OrderVerb.DISABLE_ADDRESS, OrderVerb.NORMAL, OrderVerb.BACKOFF}
 )
 _SHORT = frozenset({OrderVerb.BOUNCE, OrderVerb.DROP, OrderVerb.RETRY_NOW, OrderVerb.NORMAL})
+# Mail that waits where no host has it is found by these.
+AT_ONCE_FIELDS = frozenset({"delivery", "tenant", "campaign", "recipient", "older_than"})
 PATH_FIELDS = frozenset({"pool", "address", "provider", "site"})
 
 
@@ -238,6 +240,13 @@ def _check_selector(order: Order, *, confirm: bool) -> None:
         raise ValueError("disable-address needs the address that is to send no more")
     if verb in OF_PATHS and not selector.parts.keys() <= PATH_FIELDS:
         raise ValueError(f"{verb} is about paths: select by pool, address, provider or site")
+    if verb is OrderVerb.RETRY_NOW and not (
+        (selector.delivery or selector.tenant) and selector.parts.keys() <= AT_ONCE_FIELDS
+    ):
+        raise ValueError(
+            "retry-now is for a delivery, or for a tenant's mail, narrowed by campaign, recipient"
+            " or older_than"
+        )
     if selector.parts:
         return
     if verb in OF_PATHS:

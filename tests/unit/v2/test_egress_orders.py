@@ -4,10 +4,65 @@ from typing import Any
 
 import pytest
 
+from mailroom.domain.lifecycle import State
+from mailroom.domain.message import Delivery, ServerId
 from mailroom.domain.sending.trace import TraceLine
 from mailroom.usecases.orders import generation
 from mailroom.usecases.traces import finish_trace, take_trace
 from tests.support.management import Management
+from tests.support.many_messages import made_delivery, made_submission
+
+
+def stored(platform: Management, state: State, *, server: str = "srvaaaaaaa") -> Delivery:
+    ledger = platform.memory.ledger
+    number = 9_000_000 + len(ledger.submissions)
+    made = made_submission(number, platform.clock.at - 50, server=ServerId(server), tag="news")
+    row = made_delivery(made, 0, "ann@gmail.com", state=state, due_at=platform.clock.at + 999)
+    ledger.reserve([row])
+    ledger.commit(made)
+    ledger.put(row)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [("retry-now", State.DEFERRED), ("release", State.HELD)]
+)
+def test_what_waits_where_no_host_has_it_goes_at_once(
+    platform: Management, verb: str, state: State
+) -> None:
+    row = stored(platform, state)
+    asked = body(verb, selector={"delivery": str(row.key)})
+    assert platform.made("/egress/orders", asked)["job"] is None
+    after = platform.memory.ledger.delivery(row.key)
+    assert after is not None
+    assert after.due_at is not None
+    assert after.due_at < platform.clock.at + 999
+    platform.made("/egress/orders", asked)  # it is under way: nothing to be done
+
+
+@pytest.mark.parametrize("verb", ["retry-now", "release"])
+def test_a_tenants_waiting_mail_is_moved_by_a_job(platform: Management, verb: str) -> None:
+    server = platform.server(platform.organisation())
+    selector = {"tenant": server, "campaign": "news", "older_than": 60}
+    job = platform.made("/egress/orders", body(verb, selector=selector))["job"]
+    found = platform.ask("GET", f"/jobs/{job}").json
+    assert (found["kind"], found["owner"]) == ("messages.bulk", f"server#{server}")
+    assert platform.made("/egress/orders", body(verb))["job"] is None  # no such server
+
+
+def test_an_order_whose_job_cannot_start_is_taken_back(platform: Management) -> None:
+    server = platform.server(platform.organisation())
+    asked = body("retry-now", selector={"tenant": server})
+    while (told := platform.ask("POST", "/egress/orders", asked)).status == 201:
+        platform.clock.at += 1
+    assert told.status == 409
+    kept = platform.ask("GET", "/egress/orders", query="limit=100").json["data"]
+    assert len(kept) == 20
+
+
+def test_release_of_a_site_lifts_orders_and_starts_nothing(platform: Management) -> None:
+    asked = body("release", selector={"site": "gmail"})
+    assert platform.made("/egress/orders", asked)["job"] is None
 
 
 @pytest.fixture
@@ -28,7 +83,7 @@ def test_an_order_is_given_listed_read_and_cancelled(platform: Management) -> No
     assert made == {
         "id": made["id"], "verb": "throttle", "reason": "Because", "author": "key_root",
         "selector": {"provider": "gmail", "campaign": "spring", "older_than": 5.0},
-        "arguments": {"rate": "100/60s"},
+        "arguments": {"rate": "100/60s"}, "job": None,
         "created_at": platform.clock.at, "expires_at": platform.clock.at + 60,
     }  # fmt: skip
     assert platform.ask("GET", "/egress/orders").json["data"] == [made]

@@ -63,7 +63,7 @@ class OrderCreate(Body):
 
 
 class OrderView(View):
-    """An order."""
+    """An order. `job` is what `retry-now` or `release` has started for mail that no host has."""
 
     id: str
     verb: str
@@ -73,6 +73,7 @@ class OrderView(View):
     author: str
     created_at: float
     expires_at: float
+    job: str | None = None
 
 
 class TraceCreate(Body):

@@ -5,6 +5,7 @@ from typing import Any
 from mail_api.v2.models.base import Listing, Page
 from mail_api.v2.models.egress_orders import OrderCreate, OrderView, TraceCreate, TraceView
 from mail_api.v2.operation import ROOT, Answer, Call, Operation, invalid
+from mail_api.v2.resources.egress_at_once import at_once
 from mail_api.v2.resources.egress_calls import control_of, now_of, order_ports, sliced
 from mailroom.domain.sending.order import OrderArguments, Selector, dump_order
 from mailroom.domain.sending.rate import Rate, parse_rate
@@ -24,7 +25,8 @@ def create(call: Call) -> Any:
     """Give an order: hosts obey it within five seconds, and for mail that comes later too.
 
     It never touches a message whose transmission has begun. Pause, throttle, reroute and priority
-    end with the order; bounce, drop and hold stay done. What it says is in the audit log.
+    end with the order; bounce, drop and hold stay done. `retry-now` and `release` of a tenant's
+    mail also start a job for what no host has. What it says is in the audit log.
     """
     asked = call.body
     new = NewOrder(
@@ -37,7 +39,8 @@ def create(call: Call) -> Any:
         ),
         confirm=asked.confirm,
     )
-    return dump_order(add_order(new, order_ports(call), actor=call.actor))
+    order = add_order(new, order_ports(call), actor=call.actor)
+    return {**dump_order(order), "job": at_once(order, call)}
 
 
 def read(call: Call) -> Any:
