@@ -87,6 +87,11 @@ class NotOpened:
     tried: tuple[Tried, ...] = ()
     full: bool = False
 
+    @property
+    def host(self) -> str:
+        """The host that was tried last, "" if none was."""
+        return self.tried[-1].target.host if self.tried else ""
+
 
 class _Uncounted:
     """The watch and the doorman of who needs none."""

@@ -59,8 +59,8 @@ class Carrier:
     now: Callable[[], float]
     reopen: Callable[[], Awaitable[Opened | NotOpened]]
     may_carry: Callable[[Session], bool]
-    kept: Callable[[Session], None]
     used: bool = field(default=False)
+    gone: bool = field(default=False)  # the session was given up, and no other has its place
 
     async def __call__(
         self,
@@ -70,21 +70,20 @@ class Carrier:
         before_dot: Callable[[], Awaitable[None]],
         after_dot: Callable[[], None],
     ) -> Exchanged:
-        """See attempt.Send. A kept session that turns out dead is replaced once."""
+        """See attempt.Send. A session that is dead, or not safe enough, is replaced once."""
         if not self.engine.may_begin(self.grant, self.now()):
             raise NoWayError
-        if not self.may_carry(self.session):
-            reply = SmtpReply(451, "4.7.5 the connection is not safe enough for it", Phase.STARTTLS)
-            return self._concluded(reply, usable=False)
-        reply = await self._offer(copy, recipient, before_dot, after_dot)
-        if self.session.stale:
-            opened = await self.reopen()
-            if isinstance(opened, NotOpened):
-                return self._concluded(opened.reply, usable=False)
-            self.session = opened.session
-            self.kept(opened.session)
+        if self.may_carry(self.session):
             reply = await self._offer(copy, recipient, before_dot, after_dot)
-        return self._concluded(reply, usable=self.session.usable)
+            if not self.session.stale:
+                return self._concluded(reply)
+        self.gone = True
+        opened = await self.reopen()
+        if isinstance(opened, NotOpened):
+            return self._refused(opened)
+        self.session, self.gone = opened.session, False
+        self.engine.reopened(self.grant.connection, self.now())
+        return self._concluded(await self._offer(copy, recipient, before_dot, after_dot))
 
     async def _offer(
         self,
@@ -125,25 +124,36 @@ class Carrier:
     def _slow(self) -> None:
         self.engine.slow(self.grant.connection, self.now())
 
-    def _concluded(self, reply: SmtpReply, *, usable: bool) -> Exchanged:
-        reply = self._blamed(reply)
-        site = self.grant.connection.site
+    def _concluded(self, reply: SmtpReply) -> Exchanged:
+        session = self.session
+        exchanged = self._told(self._blamed(reply), session.target.host, usable=session.usable)
+        return replace(
+            exchanged,
+            tls=session.tls,
+            version=session.tls_version,
+            cipher=session.tls_cipher,
+        )
+
+    def _refused(self, opened: NotOpened) -> Exchanged:
+        if opened.full:
+            raise NoWayError  # our own limit: nobody was asked
+        return self._told(opened.reply, opened.host, usable=False)
+
+    def _told(self, reply: SmtpReply, host: str, *, usable: bool) -> Exchanged:
+        connection = self.grant.connection
+        site = connection.site
         accepted = reply.phase == Phase.DOT and reply.code // 100 == 2
         judgement = None if accepted else self.rules.judge(reply, site.provider)
         self.used = True
         self.engine.concluded(
-            self.grant.connection, self.now(), judgement=judgement, reply=reply, usable=usable
+            connection, self.now(), judgement=judgement, reply=reply, usable=usable
         )
-        session = self.session
         return Exchanged(
             reply,
-            session.target.host,
-            session.tls,
-            judgement or Judgement(scope=Scope.MESSAGE),
-            self.grant.connection.path.address,
-            site.key,
-            session.tls_version,
-            session.tls_cipher,
+            host,
+            judgement=judgement or Judgement(scope=Scope.MESSAGE),
+            address=connection.path.address,
+            site=site.key,
         )
 
     def _blamed(self, reply: SmtpReply) -> SmtpReply:

@@ -24,8 +24,8 @@ from egress.sender.leaving import Leaving
 from egress.session import Session
 from mailroom.domain.message import DeliveryKey, WakeUp
 from mailroom.domain.provider import OTHER
+from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import LaneClass
-from mailroom.domain.sending.judgement import Judgement
 
 log = logging.getLogger(__name__)
 
@@ -185,8 +185,8 @@ class Dispatcher:
                 await self._directly(wake_up, ticket, brief)
             elif brief is not None and self._stopping:
                 await ticket.give_back()
-            elif brief is not None:
-                self._offer(brief, ticket)
+            elif brief is not None and (move := self._offer(brief, ticket)) is not None:
+                await self._plan.leaving(move, ticket)
         finally:
             self._hand.discard(wake_up.key)
 
@@ -201,11 +201,10 @@ class Dispatcher:
             if ticket.lane is not None:
                 self._fetched[ticket.lane] -= 1
 
-    def _offer(self, brief: Brief, ticket: Ticket) -> None:
+    def _offer(self, brief: Brief, ticket: Ticket) -> Move | None:
         move = self._engine.offer(brief.offer, self._plan.now())
         if move is not None:
-            self._leave(move, ticket)
-            return
+            return move
         self._waits[brief.offer.job.key] = _Wait(ticket, brief.way)
         place = (brief.offer.site.key, brief.offer.group)
         self._ways.pop(place, None)
@@ -213,6 +212,7 @@ class Dispatcher:
         if len(self._ways) > _MOST_WAYS:
             self._forget_ways()
         self.kick()
+        return None
 
     def _forget_ways(self) -> None:
         used = {(each.line.site, each.line.group) for each in self._engine.connections}
@@ -223,10 +223,10 @@ class Dispatcher:
     async def _directly(self, wake_up: WakeUp, ticket: Ticket, direct: Direct) -> None:
         async def send(*_: Any, **__: Any) -> Exchanged:
             answer = direct.answer
-            if answer is None or answer.refusal is None:
+            if answer is None:
                 raise NoWayError
-            judgement = self._plan.rules().judge(answer.refusal, OTHER)
-            return Exchanged(answer.refusal, judgement=judgement)
+            reply = answer.refusal or SmtpReply(0, "no address to connect to", Phase.CONNECT)
+            return Exchanged(reply, judgement=self._plan.rules().judge(reply, OTHER))
 
         async with self._direct:
             await self._attempt(wake_up, ticket, send)
@@ -259,17 +259,19 @@ class Dispatcher:
             self._timer = loop.call_later(max(0.001, work.at - now), self._pump)
 
     async def _open(self, connection: Connection) -> None:
-        way = self._way(connection)
         try:
-            opened = await self._plan.doors.open(connection, way)
+            opened = await self._plan.doors.open(connection, self._way(connection))
         except Exception:
             log.exception("connection not opened", extra={"path": str(connection.path)})
             self._engine.closed(connection)
             raise
         now = self._plan.now()
-        if isinstance(opened, NotOpened):
-            judgement = self._judged(opened, connection)
-            self._engine.not_opened(connection, judgement, opened.reply, now)
+        if isinstance(opened, NotOpened) and opened.full:
+            self._engine.crowded(connection, now)
+        elif isinstance(opened, NotOpened):
+            reply = opened.reply
+            judgement = self._plan.rules().judge(reply, connection.site.provider)
+            self._engine.not_opened(connection, judgement, reply, now, host=opened.host)
         elif self._stopping:
             opened.session.farewell()
             self._engine.closed(connection)
@@ -277,11 +279,6 @@ class Dispatcher:
             self._sessions[connection.number] = opened.session
             self._engine.opened(connection, now)
         self.kick()
-
-    def _judged(self, opened: NotOpened, connection: Connection) -> Judgement:
-        if opened.full:
-            return Judgement()
-        return self._plan.rules().judge(opened.reply, connection.site.provider)
 
     async def _carry(self, grant: Grant) -> None:
         connection, job = grant.connection, grant.job
@@ -294,9 +291,8 @@ class Dispatcher:
             self._engine,
             self._plan.rules(),
             self._plan.now,
-            reopen=lambda: self._plan.doors.open(connection, way),
+            reopen=lambda: self._reopen(connection, way),
             may_carry=lambda each: self._plan.doors.may_carry(each, connection, way),
-            kept=lambda each: self._replace(connection, each),
         )
 
         async def send(*given: Any, **named: Any) -> Exchanged:
@@ -319,7 +315,7 @@ class Dispatcher:
         connection = carrier.grant.connection
         if not carrier.used:
             carrier.used = True
-            usable = carrier.session.usable
+            usable = carrier.session.usable and not carrier.gone
             self._engine.returned(connection, self._plan.now(), usable=usable)
             self._hand_over(connection)
 
@@ -328,9 +324,12 @@ class Dispatcher:
             self._hang_up(connection)
         self.kick()
 
-    def _replace(self, connection: Connection, session: Session) -> None:
-        self._plan.doors.closed(self._sessions[connection.number], connection)
-        self._sessions[connection.number] = session
+    async def _reopen(self, connection: Connection, way: Way) -> Opened | NotOpened:
+        self._hang_up(connection)  # first: its place may be the only one there is
+        opened = await self._plan.doors.open(connection, way)
+        if isinstance(opened, Opened):
+            self._sessions[connection.number] = opened.session
+        return opened
 
     def _taken(self, key: DeliveryKey) -> "_Wait":
         return self._waits.pop(key, _NO_WAIT)

@@ -10,15 +10,21 @@ from egress.sender.carrier import Way
 from egress.sender.dispatch import Doors
 from egress.session import Session
 from egress.source import Source
-from mailroom.domain.sending.source import SourceAddress
+from mailroom.domain.sending.source import HOST_POOL, SourceAddress
 
 
 def source_of(address: SourceAddress) -> Source:
-    """Return what a socket is bound to and greets with for a source address."""
+    """Return what a socket is bound to and greets with for a source address.
+
+    One of IPv6 alone reaches no IPv4: else the system would choose an address that is not ours to
+    send from. For the address in a host's own settings it may choose.
+    """
+    chosen = bool(address.binding) or not address.ipv6 or address.pool == HOST_POOL
     return Source(
         address.ehlo_name,
         address.binding or None,
         address.ipv6 or None,
+        ipv4=chosen,
         public=address.ipv4,
         public6=address.ipv6,
     )

@@ -97,7 +97,13 @@ class Leaving:
                 await hold(delivery, Held(Hold.ORDER), self.desk)
             case MoveKind.REFUSE if move.reply is not None:
                 judgement = self.judge(move.reply, move.site.provider)
-                exchanged = Exchanged(move.reply, judgement=judgement, site=move.site.key)
+                exchanged = Exchanged(
+                    move.reply,
+                    move.host,
+                    judgement=judgement,
+                    address=move.address,
+                    site=move.site.key,
+                )
                 await record(delivery, exchanged, 0.0, self.desk)
             case kind:
                 code, status, text = _ENDED[kind]

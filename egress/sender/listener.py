@@ -25,6 +25,7 @@ class Listener:
         self._forget: Callable[[str], Awaitable[None]] | None = None
         self._now: Callable[[], float] = lambda: 0.0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ours: set[str] = set()
         self._leaving: set[str] = set()
 
     def plug(
@@ -42,6 +43,7 @@ class Listener:
 
     def gained(self, source: SourceAddress) -> None:
         """See LeaseListener.gained. The address is used when its paths' states are known."""
+        self._ours.add(source.id)
         self._leaving.discard(source.id)
         if self._engine is not None:
             self._engine.paths.renew(source)
@@ -54,6 +56,7 @@ class Listener:
 
     def lost(self, source: SourceAddress) -> None:
         """See LeaseListener.lost. Sessions ask before their final dot whether they may."""
+        self._ours.discard(source.id)
         self._leaving.discard(source.id)
         self._memory.forget(source.id)
         if self._engine is not None:
@@ -63,12 +66,15 @@ class Listener:
             self._run(self._given_up(source.id))
 
     async def _learn(self, address: str) -> None:
-        while address not in self._memory.known:
+        while address in self._ours and address not in self._memory.known:
             try:
                 await self._memory.load(address)
             except Exception:
                 log.exception("states of paths cannot be read", extra={"address": address})
                 await asyncio.sleep(_AGAIN)
+        if address not in self._ours:
+            self._memory.forget(address)  # lost meanwhile: what was read is old when it comes back
+            return
         if self._engine is not None:
             self._engine.reconsider(self._now())
         self._kick()
@@ -76,8 +82,11 @@ class Listener:
     async def _wait_until_empty(self, address: str) -> None:
         while address in self._leaving and self._engine is not None:
             if not any(each.path.address == address for each in self._engine.connections):
-                self._leaving.discard(address)
                 await self._memory.keep(self._engine)
+                if address not in self._leaving:
+                    return  # it has come back, or is lost
+                self._leaving.discard(address)
+                self._ours.discard(address)
                 self._memory.forget(address)
                 self._engine.paths.forget(address)
                 self._released(address)

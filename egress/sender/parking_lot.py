@@ -86,7 +86,10 @@ class ParkingLot:
     async def look(self) -> int:
         """Fetch what may come back now; return how many deliveries came."""
         page = await asyncio.to_thread(lambda: self._control.page(PARTITION, limit=_MOST))
-        records = {_parked(record): record for record in page.records}
+        records = {}
+        for record in page.records:
+            if (parked := _parked(record)) is not None:
+                records[parked] = record
         brought = 0
         for appetite in self._engine.appetites(records, self._now()):
             brought += await self._fetch(appetite, records[appetite.parked])
@@ -113,7 +116,11 @@ class ParkingLot:
             await asyncio.to_thread(self._control.delete, record.place, record.revision)
 
 
-def _parked(record: Record) -> Parked:
+def _parked(record: Record) -> Parked | None:
     body = record.body
-    site = Site(str(body["site"]), str(body.get("provider", "other")))
-    return Parked(str(body["pool"]), site, str(body.get("group", "")))
+    try:
+        site = Site(str(body["site"]), str(body.get("provider", "other")))
+        return Parked(str(body["pool"]), site, str(body.get("group", "")))
+    except KeyError:
+        log.exception("unreadable partition", extra={"shard": record.place.sort})
+        return None

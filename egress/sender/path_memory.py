@@ -78,7 +78,9 @@ class PathMemory:
         engine.bars.replace({**self._bars, **late}.values())
 
     def _is_new(self, path: Path) -> bool:
-        return self._written.get(path.key, 0) != path.control.version
+        # What belongs to somebody else now is theirs to write.
+        ours = path.key.address in self.known
+        return ours and self._written.get(path.key, 0) != path.control.version
 
     def _write(self, records: list[Record], bars: list[Bar]) -> None:
         for record in records:

@@ -80,6 +80,8 @@ class Move:
     reason: str
     until: float | None = None
     reply: SmtpReply | None = None
+    host: str = ""  # that said it
+    address: str = ""  # of ours, that it was said to
     group: str = ""
     is_trouble: bool = False  # the path is closed, rather than busy or somebody else's
 
