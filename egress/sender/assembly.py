@@ -196,8 +196,6 @@ class Assembler:
         world = FleetWorld(
             leases, self.shaping, warmup, shared, lambda: orders.book, memory.records, memory.known
         )
-        if self.own is not None:
-            memory.known.add(self.own.id)
         divisor = self._settings.delay_divisor
         engine = Engine(
             world,

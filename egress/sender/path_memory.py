@@ -15,6 +15,7 @@ from egress.core.engine.path_record import PathRecord
 from egress.core.engine.path_record import dump as dump_path
 from egress.core.engine.path_record import load as load_path
 from egress.core.engine.paths import Path
+from egress.sender.persist import until_done
 from mailroom.domain.sending.path import PathKey
 from mailroom.domain.tenancy.record import Place, Record
 from mailroom.ports.control import Control
@@ -37,6 +38,15 @@ class PathMemory:
         self._bars: dict[BarKey, Bar] = {}
         self.records: dict[PathKey, PathRecord] = {}
         self.known: set[str] = set()  # addresses whose states have been read
+
+    async def begin(self, engine: Engine, own: str) -> None:
+        """Read what must be known before the first mail: the paths of our `own` address, and bars.
+
+        Tries until the paths are read: a restart must not end the silence that was imposed on us.
+        """
+        if own:
+            await until_done(lambda: self.load(own))
+        await self.keep(engine)
 
     async def load(self, address: str) -> None:
         """Read the states of an address's paths. Raises what the table raises."""

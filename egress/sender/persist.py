@@ -21,7 +21,7 @@ async def until_done(call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
         except Exception:
-            log.exception("not written yet")
+            log.exception("the table does not answer yet")
         await asyncio.sleep(wait)
         wait = min(wait * 2, _LONGEST_WAIT)
 

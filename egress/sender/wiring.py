@@ -73,7 +73,11 @@ async def run(settings: Settings, host: Host) -> None:
 
 
 async def _work(sender: Sender, settings: Settings, host: Host, stop: asyncio.Event) -> None:
-    await asyncio.gather(sender.orders.refresh(), sender.shaping.refresh())
+    await asyncio.gather(
+        sender.orders.refresh(),
+        sender.shaping.refresh(),
+        sender.memory.begin(sender.engine, sender.own.id if sender.own else ""),
+    )
     sender.warmup.start()
     sender.shared.start()
     server = await served(sender, host.control)
