@@ -24,12 +24,17 @@ class OrderDesk:
         *,
         now: Callable[[], float],
         changed: Callable[[OrderBook], object] = lambda _: None,
+        looked: Callable[[OrderBook], object] = lambda _: None,
         every: float = EVERY,
     ) -> None:
-        """Take the clock (Unix seconds). `changed` is called in the loop with each new book."""
+        """Take the clock (Unix seconds).
+
+        `changed` is called in the loop with each new book, `looked` after every look.
+        """
         self._control = control
         self._now = now
         self._changed = changed
+        self._looked = looked
         self._every = every
         self._generation = -1
         self._read_at = float("-inf")
@@ -51,6 +56,7 @@ class OrderDesk:
         except Exception:
             log.exception("orders are not answered: those known stay in force")
             self._forget_expired()
+        self._looked(self.book)
 
     async def _refresh(self) -> None:
         now = self._now()
