@@ -128,7 +128,7 @@ def test_a_hold_outlives_the_lifetime_of_its_message(world: World) -> None:
     assert world.tick(HELD.expires_at + 3600) == {}
     world.clock.at = HELD.expires_at + 7200
     after = release(KEY, "ann", world.ports)
-    assert world.tick(after.expires_at - 1) == {"woken": 1}
+    assert world.tick(after.expires_at - 1) == {"late": 1, "woken": 1}
 
 
 def test_the_watch_row_lets_a_held_message_be(world: World) -> None:
