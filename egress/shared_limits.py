@@ -43,6 +43,8 @@ class SharedLimits:
         self._live = live
         self._clock = clock
         self._turns: OrderedDict[SharedKey, Turns] = OrderedDict()
+        # Keys are made once for many messages, and their hash costs more than all else here.
+        self._quick: dict[int, tuple[SharedKey, Turns]] = {}
         self._stirred: set[SharedKey] = set()
         self._busy: set[SharedKey] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,8 +64,9 @@ class SharedLimits:
     def take(self, keys: Sequence[SharedKey], now: float) -> bool:
         """Use a turn of each of `keys`, or of none: False if one of them has none yet."""
         turns = [self._of(key) for key in keys]
-        if any(each.earliest(now) > now for each in turns):
-            return False
+        for each in turns:
+            if each.earliest(now) > now:
+                return False
         for each in turns:
             each.take(now)
         return True
@@ -80,14 +83,19 @@ class SharedLimits:
         for key, turns in self._turns.items():
             await self._give_back(key, turns.give_up(self._clock()))
         self._turns.clear()
+        self._quick.clear()
 
     def _of(self, key: SharedKey) -> Turns:
+        found = self._quick.get(id(key))
+        if found is not None and found[0] is key:
+            return found[1]
         self._stirred.add(key)
         turns = self._turns.get(key)
         if turns is None:
             turns = self._turns[key] = Turns(key[0].rate)
             if len(self._turns) > _MOST_KEYS:
                 self._turns.popitem(last=False)  # its turns are lost
+        self._quick[id(key)] = (key, turns)
         return turns
 
     async def _run(self) -> None:
@@ -96,6 +104,8 @@ class SharedLimits:
             await asyncio.sleep(_TICK)
             now = self._clock()
             stirred, self._stirred = self._stirred, set()
+            stirred.update(key for key, _ in self._quick.values())
+            self._quick.clear()
             if now - swept >= _SWEEP_SECONDS:
                 stirred, swept = set(self._turns), now
             for key in stirred - self._busy:

@@ -13,6 +13,7 @@ send is noted all the same where they have a plan, so that an idle one is warmed
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -39,7 +40,6 @@ ASK_AGAIN_SECONDS = 600.0  # whether a group that is warm still is
 TROUBLE_SECONDS = 5.0
 _AT_ONCE = 8  # bookings under way
 _OURS = frozenset((Scope.PATH, Scope.ADDRESS))
-_LIMITED = {AddressState.COLD, AddressState.WARMING}
 
 Key = tuple[str, str]  # address id, group
 
@@ -54,7 +54,7 @@ class _Line:
     wish: Wish | None = None
     not_before: float = 0.0
     busy: bool = False
-    facts: dict[int, DayFacts] = field(default_factory=dict)
+    facts: dict[int, Counter[str]] = field(default_factory=dict)
     unwritten: set[int] = field(default_factory=set)
     write_at: float = 0.0
 
@@ -125,18 +125,18 @@ class WarmUp:
     def attempted(self, source: SourceAddress, provider: str, now: float) -> bool:
         """Count a message that goes now. False, and nothing is counted, if `room` is later."""
         if not is_limited(source):
-            self._note(source, provider, now, DayFacts(attempted=1))
+            self._note(source, provider, now, "attempted")
             return True
         _, line = self._line(source, provider)
         if not line.is_warm(now) and not line.allowance.take(now):
             return False
-        self._note(source, provider, now, DayFacts(attempted=1))
+        self._note(source, provider, now, "attempted")
         self.room(source, provider, now)  # what is short now is booked before somebody waits
         return True
 
     def accepted(self, source: SourceAddress, provider: str, now: float) -> None:
         """Note that an attempt ended with a message accepted, or with nobody knowing."""
-        self._note(source, provider, now, DayFacts(accepted=1))
+        self._note(source, provider, now, "accepted")
         if is_limited(source):
             self._line(source, provider)[1].allowance.accepted(now)
 
@@ -144,15 +144,19 @@ class WarmUp:
         self, source: SourceAddress, provider: str, now: float, *, blames_path: bool
     ) -> None:
         """Note that an attempt ended without acceptance, for now; whether the reply blames us."""
-        self._refused(source, provider, now, DayFacts(deferred=int(blames_path)))
+        self._refused(source, provider, now, "deferred" if blames_path else "")
 
     def bounced(self, source: SourceAddress, provider: str, now: float) -> None:
         """Note that an attempt ended with a permanent refusal."""
-        self._refused(source, provider, now, DayFacts(bounced=1))
+        self._refused(source, provider, now, "bounced")
 
     def returned(self, source: SourceAddress, provider: str, now: float) -> None:
         """Note that a message which was counted was not offered to anybody after all."""
-        self._refused(source, provider, now, DayFacts())
+        self._refused(source, provider, now, "")
+        if source.plan:
+            facts = self._line(source, provider)[1].facts.get(utc_day(now))
+            if facts is not None and facts["attempted"]:
+                facts["attempted"] -= 1
 
     def concluded(
         self,
@@ -185,11 +189,11 @@ class WarmUp:
 
     def suspended(self, source: SourceAddress, provider: str, now: float) -> None:
         """Note that the address was suspended or disabled at a site of the provider."""
-        self._note(source, provider, now, DayFacts(suspended=1))
+        self._note(source, provider, now, "suspended")
 
     def held(self, source: SourceAddress, provider: str, now: float) -> None:
         """Note that a reply asked to go no further with the warm-up."""
-        self._note(source, provider, now, DayFacts(held=1))
+        self._note(source, provider, now, "held")
 
     async def release(self, address: str) -> None:
         """Give back what is not used of an address that goes to another host, and forget it."""
@@ -224,17 +228,21 @@ class WarmUp:
         self._wanted.add(key)
         self._awake.set()
 
-    def _refused(self, source: SourceAddress, provider: str, now: float, facts: DayFacts) -> None:
-        self._note(source, provider, now, facts)
+    def _refused(self, source: SourceAddress, provider: str, now: float, fact: str) -> None:
+        if fact:
+            self._note(source, provider, now, fact)
         if is_limited(source):
             self._line(source, provider)[1].allowance.refused(now)
 
-    def _note(self, source: SourceAddress, provider: str, now: float, facts: DayFacts) -> None:
+    def _note(self, source: SourceAddress, provider: str, now: float, fact: str) -> None:
         if not source.plan:
             return
         _, line = self._line(source, provider)
         day = utc_day(now)
-        line.facts[day] = line.facts.get(day, DayFacts()).plus(facts)
+        facts = line.facts.get(day)
+        if facts is None:
+            facts = line.facts[day] = Counter()
+        facts[fact] += 1
         if not line.unwritten:
             seconds = FLUSH_SECONDS if is_limited(source) else WARM_FLUSH_SECONDS
             line.write_at = now + seconds
@@ -312,7 +320,7 @@ class WarmUp:
                     *key,
                     day=day,
                     holder=self._holder,
-                    facts=line.facts[day],
+                    facts=DayFacts(**line.facts[day]),
                     ports=self._ports,
                 )
         except Exception as error:  # noqa: BLE001  # they are totals: the next write has them too
@@ -330,4 +338,5 @@ class WarmUp:
 
 def is_limited(source: SourceAddress) -> bool:
     """Say whether an address has caps at all."""
-    return source.state in _LIMITED and bool(source.plan)
+    state = source.state
+    return (state is AddressState.WARMING or state is AddressState.COLD) and bool(source.plan)

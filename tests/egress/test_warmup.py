@@ -181,6 +181,8 @@ async def test_what_was_not_offered_makes_room(stand: Stand) -> None:
     warmup.returned(COLD, "gmail", stand.now)
     await stand.send(warmup, 1)
     await until(stand.blocked(warmup))
+    await warmup.close()
+    assert facts_of("ip_1", "gmail", utc_day(stand.now), stand.ports).attempted == 10
 
 
 async def test_facts_that_could_not_be_written_are_written_later(

@@ -14,7 +14,7 @@ waits: the limit fails closed. Each process on its share may be one message earl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -183,8 +183,8 @@ class Hand:
         if since <= 0:
             return self
         old = min(self.turns.count, int(since / self.turns.step) + 1)
-        return self if old <= self.next else replace(self, next=old)
+        return self if old <= self.next else Hand(self.turns, old)
 
     def without(self, count: int = 1) -> "Hand":
         """Return it after `count` turns were used."""
-        return replace(self, next=self.next + count)
+        return Hand(self.turns, self.next + count)

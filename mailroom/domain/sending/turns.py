@@ -157,10 +157,12 @@ class Turns:
 
     def _tidy(self, now: float) -> None:
         while self._hands:
-            hand = self._hands[0].at_time(now)
-            self._lost += hand.next - self._hands[0].next
-            self._hands[0] = hand
-            if hand.left:
+            before = self._hands[0]
+            hand = before.at_time(now)
+            if hand is not before:
+                self._lost += hand.next - before.next
+                self._hands[0] = hand
+            if hand.next < hand.turns.count:
                 return
             self._hands.popleft()
 

@@ -14,14 +14,18 @@ REFILL_SECONDS = 0.25  # so long a booking takes, about
 
 
 class Allowance:
-    """The part of one process. Times are Unix seconds."""
+    """The part of one process. Times are Unix seconds. Asked for every message: plain numbers."""
 
-    __slots__ = ("_booked", "_day", "_carried", "_flying", "_slice", "_until", "_used")
+    __slots__ = (
+        *("_booked", "_carried", "_day", "_flying", "_hour", "_slice", "_until"),
+        *("_hour_tries", "_hour_units", "_tries", "_units"),
+    )
 
     def __init__(self) -> None:
-        self._day = -1
+        self._day = self._hour = -1
         self._booked = Booking()
-        self._used = Booking()
+        self._units = self._tries = 0  # used in this day
+        self._hour_units = self._hour_tries = 0  # and in this hour
         self._flying = 0  # of those that began in this hour
         self._carried = 0  # of those that began in the one before
         self._slice = 1
@@ -40,16 +44,19 @@ class Allowance:
     def earliest(self, now: float) -> float:
         """Return when the next message may go: `now`, or when to ask again."""
         self._roll(now)
-        if min(self._left()) > 0:
+        if self._units_left() > 0 and self._tries_left() > 0:
             return now
         return self._until if self._until > now else now + REFILL_SECONDS
 
     def take(self, now: float) -> bool:
         """Count a message that is about to go out; False, and nothing is counted, if none may."""
         self._roll(now)
-        if min(self._left()) <= 0:
+        if self._units_left() <= 0 or self._tries_left() <= 0:
             return False
-        self._used = self._used.more(1, 1)
+        self._units += 1
+        self._hour_units += 1
+        self._tries += 1
+        self._hour_tries += 1
         self._flying += 1
         return True
 
@@ -62,7 +69,8 @@ class Allowance:
         """Note that one was not accepted: another may go instead. The attempt stays counted."""
         self._roll(now)
         if self._landed():
-            self._used = self._used.more(-1, 0)
+            self._units -= 1
+            self._hour_units -= 1
 
     def wish(self, now: float) -> Wish | None:
         """Return what to book now so that nobody has to wait; None if there is enough or no more.
@@ -72,7 +80,7 @@ class Allowance:
         self._roll(now)
         if self._until > now:
             return None
-        units, tries = self._left()
+        units, tries = self._units_left(), self._tries_left()
         most_tries = -(-self._slice * 13 // 10)
         if units * 2 > self._slice and tries * 2 > most_tries:
             return None
@@ -91,8 +99,15 @@ class Allowance:
     def give_back(self, now: float) -> Booking | None:
         """Give up what is not used; return the totals that are left to write, None if none are."""
         self._roll(now)
-        least = _least(self._booked, self._used)
-        if least == self._booked:
+        booked = self._booked
+        least = Booking(
+            min(booked.units, self._units),
+            min(booked.tries, self._tries),
+            booked.hour,
+            min(booked.hour_units, self._hour_units),
+            min(booked.hour_tries, self._hour_tries),
+        )
+        if least == booked:
             return None
         self._booked = least
         return least
@@ -106,34 +121,28 @@ class Allowance:
             return False
         return True
 
-    def _left(self) -> tuple[int, int]:
-        booked, used = self._booked, self._used
-        return (
-            min(booked.units - used.units, booked.hour_units - used.hour_units),
-            min(booked.tries - used.tries, booked.hour_tries - used.hour_tries),
-        )
+    def _units_left(self) -> int:
+        booked = self._booked
+        return min(booked.units - self._units, booked.hour_units - self._hour_units)
+
+    def _tries_left(self) -> int:
+        booked = self._booked
+        return min(booked.tries - self._tries, booked.hour_tries - self._hour_tries)
 
     def _roll(self, now: float) -> None:
         hour = int(now // HOUR)
-        if hour == self._booked.hour:
+        if hour == self._hour:
             return
-        flying = self._flying if hour == self._booked.hour + 1 else 0
+        flying = self._flying if hour == self._hour + 1 else 0
+        day, booked = utc_day(now), self._booked
+        if day == self._day:
+            # Booked is only what the row has: what is under way has to be booked for this hour.
+            self._booked = Booking(
+                min(booked.units, self._units), min(booked.tries, self._tries), hour
+            )
+        else:
+            self._booked = Booking(hour=hour)
+            self._units, self._tries = flying, 0
         self._carried, self._flying = flying, 0
-        day = utc_day(now)
-        same = day == self._day
-        used = self._used if same else Booking(units=flying)
-        # Booked is only what the row has: what is under way still has to be booked for this hour.
-        booked = _least(self._booked, used) if same else Booking()
-        self._used = Booking(used.units, used.tries, hour, hour_units=flying)
-        self._booked = Booking(booked.units, booked.tries, hour)
-        self._day, self._until = day, 0.0
-
-
-def _least(one: Booking, other: Booking) -> Booking:
-    return Booking(
-        min(one.units, other.units),
-        min(one.tries, other.tries),
-        one.hour,
-        min(one.hour_units, other.hour_units),
-        min(one.hour_tries, other.hour_tries),
-    )
+        self._hour_units, self._hour_tries = flying, 0
+        self._day, self._hour, self._until = day, hour, 0.0
