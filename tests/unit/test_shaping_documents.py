@@ -113,6 +113,11 @@ DOCS = Path(__file__).parents[2] / "docs/shaping.md"
         ),
         ({"defaults": {"reviewed_on": "soon"}}, "defaults.reviewed_on: a day like 2026-11-28"),
         ({"defaults": {"sources": {"x": "y"}}}, "defaults.sources.x: no such setting"),
+        ({"defaults": {"warmup": "fast"}}, "defaults.warmup: there is no warm-up plan 'fast'"),
+        (
+            {"sites": {"mx:a": {"pools": {"p": {"warmup": "gentle"}}}}},
+            "sites.mx:a.warmup: only in defaults and providers, which warm-up goes by",
+        ),
         ({"defaults": {"note": 5}}, "defaults.note: text of at most 500 characters"),
         ({"sites": {f"mx:{n}": {} for n in range(2_001)}}, "sites: 2,001 of them; at most 2,000"),
     ],
@@ -142,7 +147,7 @@ JSON = st.recursive(
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["version", "defaults", "providers", "sites", "domains", "address", "shared", "note"]
+            ["version", "defaults", "providers", "sites", "domains", "address", "shared", "plans"]
         ),
         JSON | st.dictionaries(st.sampled_from(["gmail", "mx:a", "a.b"]), JSON, max_size=3),
     )

@@ -16,6 +16,8 @@ from mailroom.domain.shaping.layers import (
     combined,
     effective,
     is_above,
+    plan_in,
+    plan_name_for,
     shared_limits_for,
 )
 from mailroom.domain.shaping.loading import load
@@ -32,7 +34,7 @@ EVERYTHING = load(
             }
         },
         "sites": {"gmail": {"connections": 5, "retry": "slow"}},
-        "domains": {"big.example": {"connections": 4, "replace": True, "warmup": "gentle"}},
+        "domains": {"big.example": {"connections": 4, "replace": True, "retry": "fast"}},
     }
 )
 
@@ -74,7 +76,24 @@ def test_a_layer_that_replaces_forgets_the_wider_ones() -> None:
     found = effective(EVERYTHING, provider="gmail", site="domain:big.example", pool="p")
     assert found.settings == PathSettings(connections=4)
     assert found.origin["idle"] == "built-in (domains.big.example replaces)"
-    assert (found.warmup, found.retry) == ("gentle", "")
+    assert found.retry == "fast"
+
+
+def test_plans_of_one_s_own_are_named_for_a_provider_and_narrowed() -> None:
+    shaping = load(
+        {
+            "plans": {"mine": {"start": 100, "factor": 1.3, "days": 30}},
+            "defaults": {"pools": {"cold": {"warmup": "sendgrid"}}},
+            "providers": {"yahoo": {"warmup": "gentle", "addresses": {"ip1": {"warmup": "mine"}}}},
+        }
+    )
+    assert plan_name_for(shaping, group="gmail") == ""
+    assert plan_name_for(shaping, group="gmail", pool="cold") == "sendgrid"
+    assert plan_name_for(shaping, group="yahoo", pool="cold") == "gentle"
+    assert plan_name_for(shaping, group="yahoo", pool="cold", address="ip1") == "mine"
+    assert plan_in(shaping, "mine").steps[0] == 100
+    assert plan_in(shaping, "sendgrid").name == "sendgrid"
+    assert plan_in(shaping, "gone").name == "gentle"
 
 
 def test_nothing_said_is_what_is_built_in() -> None:

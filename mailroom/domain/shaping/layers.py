@@ -3,6 +3,7 @@
     effective            the settings of a path, and which layer each comes from
     address_limits_for   what an address may do over all sites
     shared_limits_for    the limits over several addresses that a message falls under
+    plan_in, plan_name_for   warm-up plans, and which of them an address has for a provider
 
 Layers, each narrower than the one before: defaults, the site's provider, the site, the domain
 that has a site of its own. Each may be narrowed by pool, then by address; a wider destination
@@ -25,7 +26,7 @@ from mailroom.domain.sending.settings import (
 )
 from mailroom.domain.shaping.layer import Layer
 from mailroom.domain.shaping.providers import BUILT_IN, ProviderRule, domain_of
-from mailroom.domain.warmup.plan import Plan
+from mailroom.domain.warmup.plan import Plan, plan_named
 
 BUILT_IN_LAYER = "built-in"
 ANY = "*"
@@ -44,7 +45,8 @@ V = TypeVar("V")
 class Effective:
     """What holds for a path. `origin` names the layer of each setting, `backoff.<name>` included.
 
-    `warmup` and `retry` are the names that the narrowest layer gives, "" for none.
+    `warmup` (of a plan) and `retry` (of a schedule) are names that the narrowest layer gives, ""
+    for none.
     """
 
     settings: PathSettings
@@ -138,6 +140,19 @@ def shared_limits_for(
         return ()
     key = (pool, provider, sign_domain, tenant, campaign)
     return _kept(shaping.shared_memory, key, partial(_shared, shaping, *key))
+
+
+def plan_in(shaping: ShapingSet, name: str) -> Plan:
+    """Return a warm-up plan by its name; a name that nobody knows means `gentle`."""
+    return plan_named(name, shaping.plans)
+
+
+def plan_name_for(shaping: ShapingSet, *, group: str, pool: str = "", address: str = "") -> str:
+    """Return the name of the plan that a group of providers has for an address.
+
+    "" leaves it to the address. `group` is as `mailroom.domain.warmup.plan.group_of` gives it.
+    """
+    return effective(shaping, provider=group, site="", pool=pool, address=address).warmup
 
 
 def combined(layers: Sequence[tuple[str, Layer]]) -> Effective:

@@ -82,6 +82,7 @@ class _Reader:
     """Reads a document and gathers what is wrong with it; what is wrong is left out."""
 
     problems: list[str] = field(default_factory=list)
+    plans: dict[str, Plan] = field(default_factory=dict)
 
     def document(self, given: Any) -> ShapingSet:
         top = self._object("the document", given)
@@ -90,16 +91,17 @@ class _Reader:
         if version != "" and not (isinstance(version, str) and _WORD.fullmatch(version)):
             self._wrong("version", "a word of letters, digits, dots and hyphens")
         self._remarks("", top)
+        self.plans = self._plans(top.get("plans", {}))
         rules: dict[str, ProviderRule] = {}
         providers = self._named("providers", top, _PROVIDER, MAX_PROVIDERS, self._provider(rules))
         return ShapingSet(
             defaults=self._layer("defaults", top.get("defaults", {})),
             providers=providers,
-            sites=self._named("sites", top, _SITE, MAX_SITES, self._layer),
-            domains=self._named("domains", top, _DOMAIN, MAX_DOMAINS, self._layer),
+            sites=self._named("sites", top, _SITE, MAX_SITES, self._below_provider),
+            domains=self._named("domains", top, _DOMAIN, MAX_DOMAINS, self._below_provider),
             address=self._limits("address", top.get("address", {})),
             shared=self._shared(top.get("shared", [])),
-            plans=self._plans(top.get("plans", {})),
+            plans=self.plans,
             rules=merged(BUILT_IN, rules),
             version=str(version),
         )
@@ -138,6 +140,13 @@ class _Reader:
             roll_up = RollUp.PROVIDER
         return ProviderRule(name, tuple(map(str, suffixes)), RollUp(roll_up))
 
+    def _below_provider(self, path: str, given: Any) -> Layer:
+        layer = self._layer(path, given)
+        # Caps of warm-up are those of a provider, whichever of its sites the mail goes to.
+        if any(each.warmup for each in (layer, *layer.pools.values(), *layer.addresses.values())):
+            self._wrong(f"{path}.warmup", "only in defaults and providers, which warm-up goes by")
+        return layer
+
     def _layer(self, path: str, given: Any) -> Layer:
         return self._narrowed(path, given, self._bare)
 
@@ -171,7 +180,7 @@ class _Reader:
         return Layer(
             values,
             self._flag(f"{path}.replace", found.get("replace", False)),
-            self._word(f"{path}.warmup", found.get("warmup", "")),
+            self._plan_name(f"{path}.warmup", found.get("warmup", "")),
             self._word(f"{path}.retry", found.get("retry", "")),
             pools,
             addresses,
@@ -312,6 +321,12 @@ class _Reader:
             return str(given)
         self._wrong(path, "a word of letters, digits, dots and hyphens")
         return ""
+
+    def _plan_name(self, path: str, given: Any) -> str:
+        name = self._word(path, given)
+        if name and name not in self.plans and name not in BUILT_IN_PLANS:
+            self._wrong(path, f"there is no warm-up plan {name!r}")
+        return name
 
     def _wrong(self, path: str, text: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
