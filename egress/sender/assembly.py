@@ -185,7 +185,13 @@ class Assembler:
         memory = PathMemory(self.control, now=self.now)
         listener = Listener(memory)
         leases = self._leases(listener)
-        warmup = WarmUp(WarmUpPorts(self.control), holder=self.process.id, clock=self.now)
+        warmup = WarmUp(
+            WarmUpPorts(self.control),
+            holder=self.process.id,
+            clock=self.now,
+            plans=self.shaping.plan,
+            named=self.shaping.plan_name,
+        )
         shared = SharedLimits(
             SlicePorts(self.control),
             holder=self.process.id,

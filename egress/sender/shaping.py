@@ -14,8 +14,10 @@ from mailroom.domain.sending.judgement import Judgement
 from mailroom.domain.sending.path import Site
 from mailroom.domain.sending.settings import AddressLimits, PathSettings
 from mailroom.domain.sending.slices import SharedKey
+from mailroom.domain.sending.source import SourceAddress
 from mailroom.domain.shaping.layers import address_limits_for, effective, shared_limits_for
 from mailroom.domain.shaping.providers import domain_of, site_of
+from mailroom.domain.warmup.plan import Plan, plan_named
 
 _RELAY = "relay:"
 
@@ -68,6 +70,17 @@ class Shaping:
     async def run(self, stop: asyncio.Event) -> None:
         """Look for newer documents until `stop`."""
         await self._documents.run(stop)
+
+    def plan(self, name: str) -> Plan:
+        """Return a warm-up plan: one of the shaping's own, or a built-in one."""
+        return plan_named(name, self._documents.shaping.plans)
+
+    def plan_name(self, source: SourceAddress, group: str) -> str:
+        """Return the plan that an address has with a group instead of its own, "" for none."""
+        shaping = self._documents.shaping
+        return effective(
+            shaping, provider=group, site="", pool=source.pool, address=source.id
+        ).warmup
 
     def settings(self, site: Site, pool: str, address: str) -> PathSettings:
         """See Shaper.settings."""
