@@ -6,7 +6,7 @@ Four lines tell the life of a claim: `claim` (ours to send), `dot` (the final do
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -77,7 +77,17 @@ class OpenClaims:
 
 def claim_line(record: ClaimRecord) -> bytes:
     """Return the line that opens a claim."""
-    return _line({"kind": RecordKind.CLAIM, **asdict(record)})
+    return _line(
+        {
+            "kind": RecordKind.CLAIM,
+            "claim": record.claim,
+            "server": record.server,
+            "number": record.number,
+            "index": record.index,
+            "generation": record.generation,
+            "attempt": record.attempt,
+        }
+    )
 
 
 def mark_line(kind: RecordKind, claim: str) -> bytes:

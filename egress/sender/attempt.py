@@ -12,7 +12,8 @@ by `recovery.py`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Protocol
 
 from egress.aws.deliveries import ClaimAsk
@@ -40,6 +41,9 @@ CLAIM_SECONDS = 30 * 60.0
 LAST_START = CLAIM_SECONDS - 20 * 60.0
 _SHORTEST_HOLD = 60.0
 _PARK_SPREAD = 900.0  # what waits for the same room must not come all at once
+
+_DELIVERY_NAMES = tuple(each.name for each in fields(Delivery))
+_delivery_values = attrgetter(*_DELIVERY_NAMES)  # asdict() copies each value by many calls
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +283,7 @@ async def give_back(
 
 def dump_settlement(settlement: Settlement) -> dict[str, object]:
     """Return a settlement as JSON-ready values for the journal."""
-    after = asdict(settlement.after)
+    after = dict(zip(_DELIVERY_NAMES, _delivery_values(settlement.after), strict=True))
     after["key"] = str(settlement.after.key)
     return {"after": after, "event": dump_event(settlement.event)}
 

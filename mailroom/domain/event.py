@@ -2,6 +2,7 @@
 
 from dataclasses import MISSING, asdict, dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from mailroom.domain.message import DeliveryKey, ServerId
@@ -118,8 +119,16 @@ def dump_event(event: Event) -> dict[str, Any]:
 _SPARSE = ("category", "rule", "scope", "address", "site", "tls_version", "tls_cipher")
 
 
+_ATTEMPT_NAMES = tuple(each.name for each in fields(AttemptFacts))
+_attempt_values = attrgetter(*_ATTEMPT_NAMES)  # asdict() copies each value by many calls
+
+
 def _dump_attempt(seen: AttemptFacts) -> dict[str, Any]:
-    return {name: value for name, value in asdict(seen).items() if value or name not in _SPARSE}
+    found = dict(zip(_ATTEMPT_NAMES, _attempt_values(seen), strict=True))
+    for name in _SPARSE:
+        if not found[name]:
+            del found[name]
+    return found
 
 
 def load_event(stored: dict[str, Any]) -> Event:

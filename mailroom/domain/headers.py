@@ -15,7 +15,7 @@ MAX_HEADER_OCTETS = 512 * 1024
 MAX_NESTING = 100
 MAX_DECODED = 4_000  # octets of a value whose encoded words are decoded
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r]|\r(?!\n)|\r\n[ \t])*)(?:\r\n|\Z)")
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r]*(?:(?:\r(?!\n)|\r\n[ \t])[^\r]*)*)(?:\r\n|\Z)")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
 _MULTIPART = re.compile(
@@ -76,7 +76,10 @@ def fields(block: bytes) -> Iterator[Field]:
             following = block.find(b"\r\n", at)
             at = len(block) if following < 0 else following + 2
             continue
-        value = _FOLD.sub(b"", found[2]).strip(b" \t\r\n")
+        value = found[2]
+        if b"\r" in value:
+            value = _FOLD.sub(b"", value)
+        value = value.strip(b" \t\r\n")
         yield Field(found[1].decode("ascii").lower(), value, at, found.end())
         at = found.end()
 

@@ -15,7 +15,7 @@ from mailroom.domain.labels import PREFIX
 from mailroom.domain.merge import merge_header
 from mailroom.domain.message import DeliveryKey, Server, Submission
 from mailroom.domain.mime import rewrite_message
-from mailroom.domain.tracking_token import TrackingKey, click_token, open_token
+from mailroom.domain.tracking_token import TrackingKey, click_tokens, open_token
 
 PLATFORM = "mailroom"
 _DROPPED = frozenset({"bcc", "x-postal-msgid"})
@@ -52,10 +52,9 @@ def render(
     and `recipient` is who a message without To is for, if that may be said.
     """
     link, pixel = _trackers(submission, server, key, tracking_key)
-    personal = merge_header(_without_dropped(raw), merge or {})
+    kept, present = _without_dropped(raw)
+    personal = merge_header(kept, merge or {})
     rewritten = rewrite_message(personal, link=link, pixel=pixel, merge=merge)
-    block, _ = headers.split(rewritten.raw)
-    present = {field.name for field in headers.fields(block)}
     added = _added_headers(submission, key, server, token, host, present)
     if recipient.isascii() and recipient and "to" not in present:
         added += mailbox_field("To", [("", parse_address(recipient))])
@@ -73,10 +72,10 @@ def _trackers(
     if tracking is None:
         return None, None
     base, place = tracking.base_url, (key.server, key.number, key.index)
+    token = click_tokens(tracking_key, server=place[0], number=place[1], index=place[2])
 
     def link(url: str) -> str:
-        token = click_token(tracking_key, server=place[0], number=place[1], index=place[2], url=url)
-        return f"{base}/c/{token}"
+        return f"{base}/c/{token(url)}"
 
     seen = open_token(tracking_key, server=place[0], number=place[1], index=place[2])
     clicks, opens = submission.track_clicks, submission.track_opens
@@ -85,23 +84,27 @@ def _trackers(
     return (link if clicks else None), (f"{base}/o/{seen}" if opens else None)
 
 
-def _without_dropped(raw: bytes) -> bytes:
+def _without_dropped(raw: bytes) -> tuple[bytes, set[str]]:
     """Drop Bcc fields, what was said to us alone, and message tokens that are not ours.
+
+    Returns the message and the names of the fields that it has then.
 
     RFC 5322 section 3.6.3 leaves Bcc to whoever submits; people forget. A token of the author's
     (mail sent through two installations, or a forgery) would name another message in reports.
     """
     block, rest = headers.split(raw)
-    spans = [
-        (f.start, f.end)
-        for f in headers.fields(block)
-        if f.name in _DROPPED or f.name.startswith(PREFIX)
-    ]
+    present: set[str] = set()
+    spans = []
+    for f in headers.fields(block):
+        if f.name in _DROPPED or f.name.startswith(PREFIX):
+            spans.append((f.start, f.end))
+        else:
+            present.add(f.name)
     if not spans:
-        return raw
+        return raw, present
     for start, end in reversed(spans):
         block = block[:start] + block[end:]
-    return block + rest
+    return block + rest, present
 
 
 def _added_headers(

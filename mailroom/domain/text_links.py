@@ -17,6 +17,7 @@ _FOREIGN_END = re.compile(
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _TRAILING = ".,;:!?'\""
 _PAIRS = {")": "(", "]": "[", "}": "{"}  # each closer with its opener
+_ENDING = frozenset((*_TRAILING, *_PAIRS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ def _decoded(run: bytes, charset: str) -> str:
 
 
 def _without_trailing(text: str) -> str:
+    if text[-1:] not in _ENDING:
+        return text
     end = len(text)
     unopened = {close: text.count(close) - text.count(opened) for close, opened in _PAIRS.items()}
     while (last := text[end - 1 : end]) and (last in _TRAILING or unopened.get(last, 0) > 0):

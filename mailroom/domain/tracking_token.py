@@ -9,7 +9,7 @@ import hmac
 import re
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -102,6 +102,27 @@ def click_token(key: TrackingKey, *, server: str, number: int, index: int, url: 
     if not is_trackable(url) or is_too_long(url):
         raise ValueError("only http and https URLs of up to 1,800 octets are tracked")
     return _token(key, _CLICK_BIT | _packed(server, number, index), url.encode())
+
+
+def click_tokens(
+    key: TrackingKey, *, server: str, number: int, index: int
+) -> Callable[[str], str]:
+    """Return what makes the tokens of all links in the mail of recipient `index`.
+
+    It is given URLs that are trackable and not too long, and does not look again. Raises
+    ValueError for ids out of range.
+    """
+    ids = (_CLICK_BIT | _packed(server, number, index)).to_bytes(_IDS)
+    head = _DOMAIN + key.kid.encode() + b"\0" + ids
+    secret, kid = key.secret, key.kid
+
+    def token(url: str) -> str:
+        octets = url.encode()
+        mac = hmac.digest(secret, head + octets, "sha256")
+        text = b2a_base64(mac[:_MAC] + ids + octets, newline=False).translate(_URL_SAFE, b"=")
+        return f"{kid}.{text.decode()}"
+
+    return token
 
 
 def open_token(key: TrackingKey, *, server: str, number: int, index: int) -> str:
