@@ -96,6 +96,14 @@ def test_plans_of_one_s_own_are_named_for_a_provider_and_narrowed() -> None:
     assert plan_in(shaping, "gone").name == "gentle"
 
 
+def test_paths_under_the_same_layers_share_what_comes_of_them() -> None:
+    found = {
+        id(effective(EVERYTHING, provider="other", site=f"mx:{n}", address=f"ip{n % 7}"))
+        for n in range(500)
+    }
+    assert len(found) == 1
+
+
 def test_nothing_said_is_what_is_built_in() -> None:
     assert effective(ShapingSet(), provider="other", site="x").settings == PathSettings()
     assert address_limits_for(ShapingSet()) == AddressLimits()

@@ -1,6 +1,6 @@
 """What a path may do: the effective settings, after all layers have been laid over each other.
 
-How layers are written, checked and laid over each other is in `shaping.py`.
+How layers are written, checked and laid over each other is in `mailroom/domain/shaping/`.
 """
 
 from dataclasses import dataclass, field

@@ -80,6 +80,7 @@ class ShapingSet:
         self.rules = tuple(rules)
         self.version = version
         self.plans = dict(plans or {})  # of warm-up, beside the built-in ones
+        self.combined_memory: dict[tuple[str, ...], Effective] = {}
         self.effective_memory: dict[tuple[str, ...], Effective] = {}
         self.address_memory: dict[tuple[str, ...], AddressLimits] = {}
         self.shared_memory: dict[tuple[str, ...], tuple[SharedKey, ...]] = {}
@@ -182,8 +183,10 @@ def is_above(rate: Rate | None, normal: Rate | None) -> bool:
 def _effective(
     shaping: ShapingSet, provider: str, site: str, domain: str, pool: str, address: str
 ) -> Effective:
-    domain = domain or domain_of(site)
-    return combined(list(shaping.layers(provider, site, domain, pool, address)))
+    layers = list(shaping.layers(provider, site, domain or domain_of(site), pool, address))
+    # Most paths fall under the same few layers: what comes of them is kept once for all.
+    names = tuple(name for name, _ in layers)
+    return _kept(shaping.combined_memory, names, partial(combined, layers))
 
 
 def _built_in() -> dict[str, Any]:
