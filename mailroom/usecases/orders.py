@@ -24,7 +24,8 @@ from mailroom.usecases.registrar import Registrar, missing
 
 PARTITION = "order"
 GENERATION = Place("generation", "orders")
-_KEPT = 86_400.0  # seconds for which the row of an order that is over may stay
+# Seconds for which the row of an order that is over may stay: it counts for nothing any more.
+_KEPT = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +120,6 @@ def read_orders(control: Control, *, now: float) -> Orders:
             break
     in_force = [each for each in found if each.expires_at > now]
     return Orders(sorted(in_force, key=lambda o: (-o.created_at, o.id)), unreadable)
-
-
-def expire_orders(control: Control, *, now: float) -> int:
-    """Delete the rows of orders that are over, and return how many there were.
-
-    Nothing depends on it: an order counts until it expires, whoever still has its row.
-    """
-    gone = 0
-    for record in control.page(PARTITION).records:
-        if float(record.body.get("expires_at", now + 1)) <= now:
-            gone += control.delete(record.place, record.revision)
-    return gone
 
 
 def generation(control: Control) -> int:

@@ -17,7 +17,6 @@ from mailroom.usecases.orders import (
     OrderPorts,
     add_order,
     cancel_order,
-    expire_orders,
     generation,
     read_order,
     read_orders,
@@ -72,12 +71,10 @@ def test_an_order_that_is_over_is_not_in_force_any_more(
     ports: OrderPorts, clock: FixedClock
 ) -> None:
     made = add_order(new(seconds=60.0), ports, actor=ANN)
-    assert expire_orders(ports.control, now=clock.at) == 0
     clock.at += 60
     assert read_orders(ports.control, now=clock.at).orders == []
     with pytest.raises(NotFoundError):
         read_order(made.id, ports)
-    assert expire_orders(ports.control, now=clock.at) == 1
 
 
 def test_what_cannot_be_obeyed_leaves_no_trace(ports: OrderPorts, clock: FixedClock) -> None:
