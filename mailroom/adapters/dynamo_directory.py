@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow
 from mailroom.domain.dns.spelling import domain_pk, load_domain
-from mailroom.domain.message import Credential, Domain, Server, ServerId, Webhook
+from mailroom.domain.message import (
+    TRANSACTIONAL,
+    Credential,
+    Domain,
+    Server,
+    ServerId,
+    Webhook,
+)
 from mailroom.domain.tenancy.spelling import (
     credential_pk,
     load_credential,
@@ -99,6 +106,12 @@ class DynamoDirectory:
             if domain is not None and domain.verified:
                 return domain
         return None
+
+    def stream_class(self, server: ServerId, stream: str) -> str:
+        """See Directory.stream_class."""
+        place = f"server#{server}", f"stream#{stream}"
+        stored = self._cached(place, lambda: self._get(*place)) or {}
+        return str(stored.get("class", TRANSACTIONAL))
 
     def domain(self, name: str, owner: str) -> Domain | None:
         """Return the domain `name` of one owner, verified or not."""

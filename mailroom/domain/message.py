@@ -30,7 +30,7 @@ def submission_number(now: float, chance: int) -> int:
 
 
 def is_bulk(stream: str) -> bool:
-    """Say whether mail of a stream is bulk: it waits longer between tries, and gives way."""
+    """Say whether mail of a stream, or of a class, is bulk: it waits longer, and gives way."""
     return stream == BROADCAST
 
 

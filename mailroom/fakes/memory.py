@@ -14,6 +14,7 @@ from mailroom.domain.event import Event
 from mailroom.domain.lifecycle import UNCOMMITTED
 from mailroom.domain.message import (
     METADATA_DAYS,
+    TRANSACTIONAL,
     Credential,
     Delivery,
     DeliveryKey,
@@ -202,6 +203,7 @@ class MemoryDirectory:
         self._networks: dict[str, Credential] = {}
         self._cram: dict[str, list[tuple[Credential, str]]] = {}
         self._keys: dict[str, dict[str, MemoryKey]] = {}
+        self._streams: dict[tuple[ServerId, str], str] = {}
 
     def add_server(self, server: Server) -> None:
         """Add or replace a server."""
@@ -242,6 +244,14 @@ class MemoryDirectory:
     def server(self, id_: ServerId) -> Server | None:
         """See Directory.server."""
         return self._servers.get(id_)
+
+    def add_stream(self, server: ServerId, name: str, class_: str) -> None:
+        """Give a server a stream of its own."""
+        self._streams[server, name] = class_
+
+    def stream_class(self, server: ServerId, stream: str) -> str:
+        """See Directory.stream_class."""
+        return self._streams.get((server, stream), TRANSACTIONAL)
 
     def sending_domain(self, server: Server, name: str) -> Domain | None:
         """See Directory.sending_domain."""

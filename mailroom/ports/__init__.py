@@ -52,6 +52,10 @@ class Directory(Protocol):
     def sending_domain(self, server: Server, name: str) -> Domain | None:
         """Return the verified domain `name` of the server or, failing that, its organisation."""
 
+    def stream_class(self, server: ServerId, stream: str) -> str:
+        """Return the class of a server's own stream: "transactional", also if it has none such,
+        or "broadcast"."""
+
     def address_credential(self, address: str) -> Credential | None:
         """Return the SMTP-IP credential whose network holds the IP `address` most exactly.
 

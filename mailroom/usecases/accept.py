@@ -19,7 +19,9 @@ from mailroom.domain.lifecycle import State
 from mailroom.domain.merge import UnfitMergeError
 from mailroom.domain.merge import checked as checked_merge
 from mailroom.domain.message import (
+    BROADCAST,
     RAW_DAYS,
+    TRANSACTIONAL,
     BodyRef,
     Credential,
     Delivery,
@@ -135,6 +137,7 @@ class _Plan:
     now: float
     send_at: float | None
     expires_at: float
+    bulk: bool
 
     @property
     def starts_at(self) -> float:
@@ -201,8 +204,16 @@ def _planned(parcel: Parcel, header: Sequence[Field], domain: str, ports: Accept
     except (UnfitLabelError, UnfitMergeError) as error:
         raise InvalidRequestError(str(error)) from error
     starts_at = now if send_at is None else send_at
-    lifetime = ports.divided(lifetime_seconds(bulk=is_bulk(labels.stream)))
-    return _Plan(domain, labels, now, send_at, starts_at + lifetime)
+    bulk = _is_bulk(parcel.server, labels.stream, ports.directory)
+    expires_at = starts_at + ports.divided(lifetime_seconds(bulk=bulk))
+    return _Plan(domain, labels, now, send_at, expires_at, bulk)
+
+
+def _is_bulk(server: Server, stream: str, directory: Directory) -> bool:
+    """Say whether mail of a stream is bulk. The two that every server has are not looked up."""
+    if stream in (TRANSACTIONAL, BROADCAST):
+        return is_bulk(stream)
+    return is_bulk(directory.stream_class(server.id, stream))
 
 
 def _suppressed(parcel: Parcel, stream: str, ports: AcceptPorts) -> Mapping[str, Suppression]:
@@ -321,7 +332,7 @@ def _deliveries(parcel: Parcel, number: int, plan: _Plan) -> list[Delivery]:
             expires_at=plan.expires_at,
             due_at=plan.send_at,
             merge=parcel.merge.get(str(recipient), {}),
-            bulk=is_bulk(plan.labels.stream),
+            bulk=plan.bulk,
         )
         for index, recipient in enumerate(parcel.recipients)
     ]

@@ -19,6 +19,8 @@ from mailroom.domain.message import (
     Webhook,
 )
 from mailroom.domain.send_limit import LimitAction, Limits
+from mailroom.domain.tenancy.kinds.stream import STREAM
+from mailroom.domain.tenancy.resource import Resource
 from mailroom.domain.tenancy.spelling import credential_pk
 from mailroom.fakes.memory import FixedClock, MemoryDirectory, MemoryKey
 
@@ -45,6 +47,7 @@ class Fake:
         self.put_server = self.port.add_server
         self.put_credential = self.port.add_credential
         self.put_webhook = self.port.add_webhook
+        self.put_stream = self.port.add_stream
 
     def put_domain(self, name, owner, *, verified=True):
         self.port.add_domain(Domain(name, owner, verified, "sel", b"", return_path_ok=True))
@@ -68,7 +71,16 @@ class Dynamo:
         self.rows = DirectoryRows(table, self.keyring)
         self.put_server = self.rows.put_server
         self.put_credential = self.rows.put_credential
+        self.table = table
         self.put_webhook = self.rows.put_webhook
+
+    def put_stream(self, server, name, class_):
+        for record in STREAM.runtime(
+            Resource("stream", f"server#{server}", name, {"name": name, "class": class_})
+        ):
+            row = self.table(record.place.partition, record.place.sort)
+            row.json = json.dumps(record.body)
+            row.save()
 
     def put_domain(self, name, owner, *, verified=True):
         self.rows.put_domain(
@@ -95,6 +107,14 @@ def desk(request):
 def test_a_server_comes_back_as_it_was_written(desk, server):
     desk.put_server(server)
     assert desk.port.server(server.id) == server
+
+
+def test_a_stream_of_a_servers_own_has_the_class_it_was_given(desk):
+    assert desk.port.stream_class(SERVER.id, "news") == "transactional"
+    desk.put_stream(SERVER.id, "news", "broadcast")
+    desk.age()
+    assert desk.port.stream_class(SERVER.id, "news") == "broadcast"
+    assert desk.port.stream_class(TRACKED.id, "news") == "transactional"
 
 
 def test_an_unknown_server_is_none(desk):

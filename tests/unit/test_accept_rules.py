@@ -36,6 +36,7 @@ from mailroom.fakes.memory import (
 )
 from mailroom.fakes.suppressions import MemorySuppressions
 from mailroom.usecases.accept import (
+    BULK_LIFETIME_SECONDS,
     HAND_OVER_SECONDS,
     LIFETIME_SECONDS,
     MAX_SCHEDULE_SECONDS,
@@ -88,6 +89,8 @@ class World:
     def accept(self, parcel: Parcel = PARCEL) -> Accepted:
         directory = MemoryDirectory()
         directory.add_domain(Domain("demo.example", f"server#{SERVER.id}", True, "s1", b""))
+        directory.add_stream(SERVER.id, "news", "broadcast")
+        directory.add_stream(SERVER.id, "receipts", "transactional")
         return accept(
             parcel,
             AcceptPorts(
@@ -250,6 +253,19 @@ def test_a_time_that_has_come_is_now() -> None:
     assert states(accepted) == [State.QUEUED] * 3
     assert accepted.submission.send_at is None
     assert accepted.submission.expires_at == NOW + LIFETIME_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("stream", "bulk"),
+    [("broadcast", True), ("news", True), ("receipts", False), ("transactional", False),
+     ("unknown", False)],
+)  # fmt: skip
+def test_mail_is_of_the_class_of_its_stream(stream: str, bulk: bool) -> None:
+    parcel = replace(PARCEL, credential=replace(KEY, stream=stream))
+    accepted = World().accept(parcel)
+    assert [each.bulk for each in accepted.deliveries] == [bulk] * 3
+    lifetime = BULK_LIFETIME_SECONDS if bulk else LIFETIME_SECONDS
+    assert accepted.submission.expires_at == NOW + lifetime
 
 
 REJECTING = replace(SERVER, limits=Limits(hour=4, day=9, action=LimitAction.REJECT))
