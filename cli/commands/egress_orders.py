@@ -55,7 +55,7 @@ _VERBS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "normal": ((), _PATH_PARTS, "Let paths forget their trouble."),
     "backoff": ((), _PATH_PARTS, "Put paths into backoff."),
     "drain-host": (("process",), (), "Let a host finish and take nothing new."),
-    "trace-mail": ((), tuple(_SELECTOR), "Write dialogues of this mail into the hosts' logs."),
+    "trace-mail": ((), tuple(_SELECTOR), "Write each attempt of this mail into the hosts' logs."),
 }
 _NAMES = {"trace-mail": "trace"}  # `trace` is a dialogue of its own
 

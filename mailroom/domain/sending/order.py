@@ -40,7 +40,7 @@ class OrderVerb(StrEnum):
     NORMAL = "normal"  # the path forgets its strikes
     BACKOFF = "backoff"
     DRAIN_HOST = "drain-host"  # the process takes no new mail and gives its addresses back
-    TRACE = "trace"  # dialogues of this mail are logged
+    TRACE = "trace"  # each attempt of this mail is logged whole
 
 
 ENDS = frozenset({OrderVerb.BOUNCE, OrderVerb.DROP, OrderVerb.HOLD})
