@@ -29,6 +29,13 @@ ATTEMPTS = st.builds(
     seconds=st.floats(0, 1e6),
     bounce=st.none() | st.sampled_from(["hard", "soft", "block"]),
     final=st.booleans(),
+    category=TEXT,
+    rule=TEXT,
+    scope=TEXT,
+    address=TEXT,
+    site=TEXT,
+    tls_version=TEXT,
+    tls_cipher=TEXT,
 )
 EVENTS = st.builds(
     Event,
@@ -52,6 +59,14 @@ OPENED = Event("x", EventType.OPENED, KEY, 5.0, view=ViewFacts("192.0.2.1", "age
 @settings(max_examples=100)
 def test_an_event_survives_the_wire(event: Event) -> None:
     assert load_event(json.loads(json.dumps(dump_event(event)))) == event
+
+
+def test_what_there_is_nothing_to_say_of_takes_no_room() -> None:
+    plain = dump_event(Event("x", EventType.SENT, KEY, 5.0, AttemptFacts(1, "ok")))
+    assert not {"category", "rule", "address", "site", "tls_cipher"} & plain["attempt"].keys()
+    said = AttemptFacts(1, "no", category="spam-related", address="adr_1")
+    told = dump_event(Event("x", EventType.BOUNCED, KEY, 5.0, said))["attempt"]
+    assert (told["category"], told["address"]) == ("spam-related", "adr_1")
 
 
 def test_an_older_reader_survives_a_newer_writer() -> None:

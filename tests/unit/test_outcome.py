@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailroom.domain.outcome import BounceKind, Verdict, bounce_kind, classify_reply
+from mailroom.domain.outcome import (
+    BounceKind,
+    Verdict,
+    bounce_kind,
+    classify_reply,
+    is_path_trouble,
+    judged,
+)
 from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.sending.judgement import Category, Judgement, Scope
 
 SENT, DEFERRED, UNCERTAIN = Verdict.SENT, Verdict.DEFERRED, Verdict.UNCERTAIN
 HARD, SOFT, BLOCK = BounceKind.HARD, BounceKind.SOFT, BounceKind.BLOCK
@@ -122,3 +130,37 @@ def test_only_a_status_of_its_own_makes_a_refusal_hard(reply: SmtpReply) -> None
     if reply.enhanced is not None:
         assert [int(part) for part in reply.text.split()[0].split(".")] == list(reply.enhanced)
         assert reply.text.split()[0].isascii()
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("code", [0, 421, 550])
+def test_what_goes_wrong_before_mail_is_trouble_of_the_path(phase: Phase, code: int) -> None:
+    early = {Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS, Phase.AUTH}
+    reply = SmtpReply(code, "no", phase)
+    assert is_path_trouble(reply) == (phase in early)
+    of_the_message = Judgement(scope=Scope.MESSAGE, permanent=True, rule="known")
+    assert not is_path_trouble(reply, of_the_message)
+    assert is_path_trouble(reply, Judgement(scope=Scope.PATH, permanent=True)) == (phase in early)
+
+
+@given(
+    code=st.integers(0, 700),
+    phase=st.sampled_from(Phase),
+    permanent=st.sampled_from([None, True, False]),
+    category=st.sampled_from(Category),
+    rule=st.sampled_from(["", "known"]),
+)
+@settings(max_examples=200)
+def test_rules_change_refusals_alone_and_a_bounce_always_has_its_kind(
+    code: int, phase: Phase, permanent: bool | None, category: Category, rule: str
+) -> None:
+    plain = classify_reply(SmtpReply(code, "no", phase))
+    told = judged(plain, Judgement(category=category, permanent=permanent, rule=rule))
+    assert (told.verdict is Verdict.BOUNCED) == (told.bounce is not None)
+    assert told.reply == plain.reply
+    if plain.verdict in (Verdict.SENT, Verdict.UNCERTAIN):
+        assert told == plain
+    elif permanent is not None and code:
+        assert (told.verdict is Verdict.BOUNCED) == permanent
+    else:
+        assert told.verdict is plain.verdict
