@@ -49,6 +49,7 @@ class _Line:
     """One address and group on this host."""
 
     source: SourceAddress
+    holder: str
     allowance: Allowance = field(default_factory=Allowance)
     progress: Progress | None = None
     wish: Wish | None = None
@@ -87,6 +88,8 @@ class WarmUp:
         self._plans = plans
         self._named = named
         self._lines: dict[Key, _Line] = {}
+        self._begun = 0
+        self._writing = asyncio.Lock()  # a write that is overtaken would undo the newer one
         self._wanted: set[Key] = set()
         self._awake = asyncio.Event()
         self._bookings: set[asyncio.Task[None]] = set()
@@ -206,7 +209,8 @@ class WarmUp:
     async def close(self) -> None:
         """Stop; give back what is not used and write what is known. Trouble is only logged."""
         if self._loop is not None:
-            self._loop.cancel()
+            async with self._writing:
+                self._loop.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._loop
             self._loop = None
@@ -217,7 +221,9 @@ class WarmUp:
         key = (source.id, group_of(provider))
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(source)
+            # An address may leave and come back; what it had used before is never written over.
+            self._begun += 1
+            line = self._lines[key] = _Line(source, f"{self._holder}.{self._begun}")
         line.source = source
         return key, line
 
@@ -292,7 +298,7 @@ class WarmUp:
         return reserve(
             *key,
             plan=self._plans(name),
-            holder=self._holder,
+            holder=line.holder,
             have=line.allowance.booking,
             wish=line.wish or Wish(0, 0),
             ports=self._ports,
@@ -304,13 +310,17 @@ class WarmUp:
             return
         try:
             await asyncio.to_thread(
-                give_back, *key, holder=self._holder, have=left, ports=self._ports
+                give_back, *key, holder=line.holder, have=left, ports=self._ports
             )
         except Exception as error:  # noqa: BLE001  # what is lost is less mail, never more
             log.warning("warm-up of %s at %s is not given back: %s", *key, type(error).__name__)
 
     async def _write(self, key: Key, line: _Line) -> None:
         """Write the totals of the days that have changed, and forget those that are over."""
+        async with self._writing:
+            await self._write_now(key, line)
+
+    async def _write_now(self, key: Key, line: _Line) -> None:
         days, line.unwritten = line.unwritten, set()
         today = utc_day(self._clock())
         try:
@@ -319,7 +329,7 @@ class WarmUp:
                     note_facts,
                     *key,
                     day=day,
-                    holder=self._holder,
+                    holder=line.holder,
                     facts=DayFacts(**line.facts[day]),
                     ports=self._ports,
                 )

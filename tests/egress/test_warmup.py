@@ -237,6 +237,12 @@ async def test_an_address_that_leaves_is_given_back_and_begun_anew(stand: Stand)
     assert booked_of("ip_1", "gmail", stand.now, stand.ports).units == 2
     assert facts_of("ip_1", "gmail", utc_day(stand.now), stand.ports).attempted == 2
     await stand.send(warmup, 1)
+    await until(lambda: booked_of("ip_1", "gmail", stand.now, stand.ports).units >= 3)
+    warmup.accepted(COLD, "gmail", stand.now)
+    await warmup.close()
+    assert booked_of("ip_1", "gmail", stand.now, stand.ports).units == 3
+    facts = facts_of("ip_1", "gmail", utc_day(stand.now), stand.ports)
+    assert facts == DayFacts(attempted=3, accepted=1)
 
 
 async def test_a_group_that_is_warm_has_no_cap_and_is_looked_at_again(stand: Stand) -> None:
