@@ -113,11 +113,16 @@ class Briefing:
         if tenant is None or _needs_no_way(submission, tenant):
             return Direct()
         domain = wake_up.recipient.rpartition("@")[2]
-        answer, pools, policy = await asyncio.gather(
-            self.resolve(key.server, domain),
-            self.pools.of(submission, tenant, wake_up.recipient),
-            self._policy(domain),
-        )
+        # A task for what may take long: the others nearly always answer from memory.
+        looking = asyncio.ensure_future(self._policy(domain)) if self.policy else None
+        try:
+            answer = await self.resolve(key.server, domain)
+            pools = await self.pools.of(submission, tenant, wake_up.recipient)
+            policy = await looking if looking else None
+        except BaseException:
+            if looking:
+                looking.cancel()
+            raise
         if answer.refusal is not None or not answer.targets:
             return Direct(answer)
         job = _facts(submission, tenant, wake_up, pools, _lane(submission, wake_up))

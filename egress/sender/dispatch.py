@@ -7,7 +7,7 @@ All calls to the engine come from here, on one event loop. What the engine says 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,10 +84,11 @@ class Dispatcher:
         self._hand: set[object] = set()  # keys of deliveries being looked at or attempted
         self._ways: dict[tuple[str, str], Way] = {}
         self._sessions: dict[int, Session] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._fetched = dict.fromkeys(LaneClass, 0)  # received, and not yet in the engine
         self._direct = asyncio.Semaphore(_DIRECT)
         self._timer: asyncio.TimerHandle | None = None
+        self._soon = False  # the timer is due at once
         self._stop: asyncio.Event | None = None
         self._stopping = False
         self._journal_trouble: JournalError | None = None
@@ -139,6 +140,9 @@ class Dispatcher:
 
     def kick(self) -> None:
         """Have the engine asked soon: something has changed."""
+        if self._soon:
+            return
+        self._soon = True
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(0, self._pump)
@@ -235,15 +239,16 @@ class Dispatcher:
         with self._plan.follow(wake_up):
             delivery = await claim(wake_up, self._plan.desk)
             # The claim, or whoever has it, is what matters now: the entry is spent.
-            acknowledged = asyncio.ensure_future(ticket.acknowledge())
+            acknowledged = asyncio.create_task(ticket.acknowledge())
             if delivery is not None:
                 await attempt(delivery, self._plan.desk, send)
-            await asyncio.gather(acknowledged, return_exceptions=True)
+            with suppress(Exception):
+                await acknowledged
 
     # What the engine says.
 
     def _pump(self) -> None:
-        self._timer = None
+        self._timer, self._soon = None, False
         now = self._plan.now()
         work = self._engine.pump(now)
         for connection in work.closes:
@@ -367,14 +372,11 @@ class Dispatcher:
         await asyncio.gather(*(each.close() for each in sessions), return_exceptions=True)
 
     def _run(self, work: Coroutine[Any, Any, object]) -> None:
-        async def done() -> None:
-            await work
-
-        task = asyncio.create_task(done(), name="dispatch")
+        task = asyncio.create_task(work, name="dispatch")
         self._tasks.add(task)
         task.add_done_callback(self._end)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
+    def _end(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if task.cancelled() or (trouble := task.exception()) is None:
             return
