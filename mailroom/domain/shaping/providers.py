@@ -9,6 +9,7 @@ published shaping files; a published shaping document may name others.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 
 from mailroom.domain.provider import OTHER
@@ -28,7 +29,8 @@ class RollUp(StrEnum):
     MX_SET = "mx_set"  # domains with the same mail exchangers: regions, clusters, customers
 
 
-@dataclass(frozen=True, slots=True)
+# Told apart by identity: what is remembered for a set of rules is looked up for each message.
+@dataclass(frozen=True, slots=True, eq=False)
 class ProviderRule:
     """A provider and what the names of its mail exchangers end in.
 
@@ -137,17 +139,21 @@ def site_of(
     mail exchangers where each set of them is a site; `mx:` with the mail exchangers where they
     belong to no provider; `domain:` for the domains in `own`, which have settings of their own.
     """
-    hosts = sorted({_tidy(host) for host in (best or targets)} or {_tidy(domain)})
-    rule = provider_rule(hosts, rules)
-    end = "" if port == SMTP_PORT else f":{port}"
-    provider = rule.id if rule else OTHER
+    site = _site_of_hosts(tuple(best or targets or (domain,)), tuple(rules))
     if domain in own:
-        return Site(f"{DOMAIN}:{domain}{end}", provider)
+        site = Site(f"{DOMAIN}:{domain}", site.provider)
+    return site if port == SMTP_PORT else Site(f"{site.key}:{port}", site.provider)
+
+
+@lru_cache(maxsize=16_384)
+def _site_of_hosts(names: tuple[str, ...], rules: tuple[ProviderRule, ...]) -> Site:
+    hosts = sorted({_tidy(name) for name in names})
+    rule = provider_rule(hosts, rules)
     if rule is None:
-        return Site(f"{MX}:{short(hosts)}{end}", OTHER)
+        return Site(f"{MX}:{short(hosts)}")
     if rule.roll_up is RollUp.MX_SET:
-        return Site(f"{rule.id}:{short(hosts)}{end}", rule.id)
-    return Site(f"{rule.id}{end}", rule.id)
+        return Site(f"{rule.id}:{short(hosts)}", rule.id)
+    return Site(rule.id, rule.id)
 
 
 def domain_of(site: str) -> str:
