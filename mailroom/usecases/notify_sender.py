@@ -5,12 +5,13 @@ goes to the envelope sender only if that is at a domain of the server: whoever m
 not have us write to strangers.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from mailroom.domain.address import Address, MalformedAddressError, parse_address
-from mailroom.domain.dsn import Action, Fate, Original, Reporter, report_mail
+from mailroom.domain.dsn import MAX_RETURNED, Action, Fate, Original, Reporter, report_mail
 from mailroom.domain.dsn_request import RecipientRequest, load
 from mailroom.domain.event import Event, EventType
 from mailroom.domain.header_encoding import UnfitHeaderError
@@ -36,6 +37,18 @@ _TOLD: Mapping[EventType, tuple[Action, str]] = {
 }
 
 
+def inline_header(submission: Submission) -> bytes:
+    """Return the header of a small message, which lies in its row; b"" for one that does not."""
+    if submission.body.inline is None:
+        return b""
+    try:
+        raw = zlib.decompressobj().decompress(submission.body.inline, 2 * MAX_RETURNED)
+    except zlib.error:
+        return b""
+    header, blank, _ = raw.partition(b"\r\n\r\n")
+    return header + b"\r\n" if blank else b""
+
+
 @dataclass(frozen=True, slots=True)
 class ReportPorts:
     """The world of `report_of`; `header_of` returns the header of a message, b"" to return none."""
@@ -44,7 +57,7 @@ class ReportPorts:
     ledger: Ledger
     clock: Clock
     reporter: Reporter
-    header_of: Callable[[Submission], bytes] = lambda _submission: b""
+    header_of: Callable[[Submission], bytes] = inline_header
 
 
 def report_of(fact: Fact, ports: ReportPorts) -> Notification | None:

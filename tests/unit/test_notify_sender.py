@@ -1,6 +1,7 @@
 """Who is told by mail what became of a message, and who is not."""
 
 import json
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from mailroom.domain.dsn import Reporter
 from mailroom.domain.dsn_request import DsnRequest, RecipientRequest, dump
 from mailroom.domain.event import AttemptFacts, Event, EventType, dump_event
 from mailroom.domain.lifecycle import State
-from mailroom.domain.message import Domain, Server
+from mailroom.domain.message import BodyRef, Domain, Server
 from mailroom.fakes.memory import FixedClock, MemoryDirectory, MemoryLedger
 from mailroom.fakes.notifying import MemoryNotifications
 from mailroom.ports.app_mail import AppMailError
@@ -52,6 +53,23 @@ def test_who_asked_for_failures_has_one_told() -> None:
     assert "Original-Envelope-Id: id7" in report.body
     assert "Diagnostic-Code: smtp; 550 5.1.1 no such user" in report.body
     assert load_notification(dump_notification(report)) == report
+
+
+@pytest.mark.parametrize(
+    ("body", "returned"),
+    [
+        (BodyRef(inline=zlib.compress(b"Subject: Hi\r\nX-Order: 7\r\n\r\nsecret\r\n")), True),
+        (BodyRef(inline=zlib.compress(b"no end of a header")), False),
+        (BodyRef(inline=b"garbage"), False),
+        (BodyRef(key="30/org/77"), False),
+    ],
+)
+def test_a_small_messages_header_comes_back_and_its_content_does_not(body, returned) -> None:
+    report = report_of(BOUNCED, world(replace(ASKED, body=body)))
+    assert report is not None
+    assert ("X-Order: 7" in report.body) == returned
+    assert ("text/rfc822-headers" in report.body) == returned
+    assert "secret" not in report.body
 
 
 def test_the_same_fact_gives_the_same_report() -> None:
