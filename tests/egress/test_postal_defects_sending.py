@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egress.connections import ConnectionPool, PoolSettings, Source
-from egress.core.mx import MxAnswer
-from egress.sender.attempt import CLAIM_SECONDS, attempt, claim
-from egress.sender.exchange import Exchange
+from egress.sender.attempt import CLAIM_SECONDS
 from egress.sender.faults import Moment
 from mailroom.domain.event import EventType
 from mailroom.domain.lifecycle import State
@@ -23,6 +20,7 @@ from mailroom.usecases.reconcile import ReconcilePorts, bring_due, look_after
 from tests.egress.scripted_mx import HANG_UP, ScriptedMx, listening
 from tests.egress.test_resolver import ask
 from tests.support.desk import Crash, Life, World
+from tests.support.socket_stand import sending, to, with_path
 
 # Defect 2: after a disconnect in the middle of a batch, every message left in it lost an attempt.
 
@@ -52,25 +50,15 @@ class Impatient(ScriptedMx):
 async def test_defect_2_a_disconnect_costs_the_messages_behind_it_no_attempt(
     tmp_path: Path, last_words: bytes
 ) -> None:
-    world = World(tmp_path)
-    for number in range(1, 11):
-        world.add(number)
-    pool = ConnectionPool(PoolSettings(connections=1), clock=lambda: 1_000.0)
-    async with listening(Impatient(last_words=last_words)) as mx:
-
-        async def resolve(_server: ServerId, _domain: str) -> MxAnswer:
-            return MxAnswer((mx.target("mx.test"),))
-
-        life = Life(world)
-        exchange = Exchange(pool, Source("out.example.com", "127.0.0.1"))
-        desk = replace(life.desk, resolve=resolve, exchange=exchange)
-        claimed = [await claim(world.wake_up(number), desk) for number in range(1, 11)]
-        await asyncio.gather(*(attempt(each, desk) for each in claimed if each))
-        await pool.close()
-    await life.end()
-    rows = list(world.book.rows.values())
-    assert {(row.state, row.attempts) for row in rows} == {(State.SENT, 1)}
-    assert len(mx.messages) == len(world.book.events) == 10
+    settings = with_path(connections=1, start_connections=1)
+    async with (
+        listening(Impatient(last_words=last_words)) as mx,
+        sending(tmp_path, settings=settings) as sender,
+    ):
+        await asyncio.gather(*(sender.sent(to(mx)) for _ in range(10)))
+        rows = list(sender.world.book.rows.values())
+        assert {(row.state, row.attempts) for row in rows} == {(State.SENT, 1)}
+        assert len(mx.messages) == len(sender.world.book.events) == 10
     assert mx.connections >= 4  # three at a time, so it did hang up
 
 

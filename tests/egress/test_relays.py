@@ -6,23 +6,23 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from egress.connections import ConnectionPool, PoolSettings, Source
 from egress.core.mx import AddressGuard, MxAnswer
 from egress.core.routes import Routes
 from egress.relays import FRESH_SECONDS, KeptRoutes, Router
 from egress.resolver import MxResolver, ResolverSettings
-from egress.sender.copies import Copy
-from egress.sender.exchange import Exchange
+from mailroom.domain.event import EventType
 from mailroom.domain.message import ServerId
 from mailroom.domain.outcome import Verdict, classify_reply
 from mailroom.domain.relay import Direct, Login, Relay, Target, TlsPolicy
-from mailroom.domain.reply import Phase, SmtpReply
+from mailroom.domain.reply import Phase
 from tests.egress.name_server import NameServer, Zone, serving
 from tests.egress.relay_peer import LoginMx
 from tests.egress.scripted_mx import ScriptedMx, listening, self_signed
+from tests.support.socket_stand import Outcome, SocketStand, sending
 
 MINE, OTHER = ServerId("abcdefghij"), ServerId("bbbbbbbbbb")
 ZONE: Zone = {
@@ -258,30 +258,25 @@ async def test_reading_does_not_hold_up_the_loop() -> None:
     assert threads != [threading.get_ident()]
 
 
+@asynccontextmanager
+async def relaying(folder: Path, mx: ScriptedMx) -> AsyncIterator["Sender"]:
+    async with sending(folder) as stand:
+        yield Sender(mx, stand)
+
+
 class Sender:
-    """Sends through one pool to one host, by different relays."""
+    """Sends from one host to one relay, with different logins."""
 
-    def __init__(self, mx: ScriptedMx) -> None:
-        self.now = 1_000.0
-        self.pool = ConnectionPool(PoolSettings(), clock=lambda: self.now)
+    def __init__(self, mx: ScriptedMx, stand: SocketStand) -> None:
+        self.stand = stand
         self._mx = mx
-        self._exchange = Exchange(self.pool, Source("out.example.com", "127.0.0.1"))
 
-    async def __call__(self, login: Login | None, **relay: TlsPolicy) -> SmtpReply:
-        async def nothing() -> None:
-            pass
-
+    async def __call__(self, login: Login | None, **relay: TlsPolicy) -> Outcome:
         to = Relay("relay.test", self._mx.port, login=login, **relay)
-        answer = MxAnswer((self._mx.target("relay.test"),), relay=to)
-        copy = Copy("b@rp.test", b"A: b\r\n\r\nx\r\n")
-        return (
-            await self._exchange(
-                answer, copy, "ann@example.org", before_dot=nothing, after_dot=lambda: None
-            )
-        ).reply
+        return await self.stand.sent(MxAnswer((self._mx.target("relay.test"),), relay=to))
 
 
-async def test_no_session_is_shared_between_logins_or_tls_policies() -> None:
+async def test_no_session_is_shared_between_logins_or_tls_policies(tmp_path: Path) -> None:
     mx = LoginMx(tls=self_signed())
     mx.replies["AUTH"] = b"235 2.7.0 whoever you are\r\n"
     mx.logins.append("checked elsewhere")
@@ -293,52 +288,51 @@ async def test_no_session_is_shared_between_logins_or_tls_policies() -> None:
         (Login("ann", "a"), {"tls": TlsPolicy.REQUIRED}),
         (None, {}),
     ]
-    async with listening(mx):
-        sender = Sender(mx)
+    async with listening(mx), relaying(tmp_path, mx) as sender:
         for _ in range(2):
             for login, policy in ways:
                 assert (await sender(login, **policy)).code == 250
-        await sender.pool.close()
-        await mx.quiet()
     assert mx.connections == len(ways)
 
 
 async def test_a_refused_login_is_loud_and_not_tried_again_at_once(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     mx = LoginMx(tls=self_signed())
-    async with listening(mx):
-        sender = Sender(mx)
-        replies = [await sender(Login("ann", "hunter2")) for _ in range(3)]
-        assert [(reply.code, reply.phase) for reply in replies] == [(535, Phase.AUTH)] * 3
+    async with listening(mx), relaying(tmp_path, mx) as sender:
+        outcomes = []
+        for _ in range(3):
+            outcomes.append(await sender(Login("ann", "hunter2")))
+            sender.stand.pass_time(10)  # the engine itself waits between connections that fail
+        assert [(each.code, each.phase) for each in outcomes] == [(535, Phase.AUTH)] * 3
         assert mx.tries == 1
         assert (await sender(Login("ann", "open sesame"))).code == 250  # another login may
-        sender.now += 61
+        sender.stand.pass_time(61)
         await sender(Login("ann", "hunter2"))
         assert mx.tries == 3
-        await sender.pool.close()
-        await mx.quiet()
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [vars(record)["relay"] for record in errors] == [f"relay.test:{mx.port}"] * 2
     assert "hunter2" not in caplog.text + repr([vars(record) for record in errors])
 
 
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT"])
-async def test_a_relay_that_wants_a_login_we_do_not_have_defers(verb: str) -> None:
+async def test_a_relay_that_wants_a_login_we_do_not_have_defers(verb: str, tmp_path: Path) -> None:
     said = {verb: b"530 5.7.0 authentication required\r\n"}
-    async with listening(ScriptedMx(said)) as mx:
-        sender = Sender(mx)
-        reply = await sender(None)
-        await sender.pool.close()
-        await mx.quiet()
-    assert (reply.code, reply.phase) == (530, Phase.AUTH)
-    assert classify_reply(reply).verdict is Verdict.DEFERRED
+    async with listening(ScriptedMx(said)) as mx, relaying(tmp_path, mx) as sender:
+        outcome = await sender(None)
+    assert (outcome.code, outcome.phase) == (530, Phase.AUTH)
+    assert outcome.type is EventType.DEFERRED
 
 
-async def test_a_refused_recipient_of_a_relay_is_still_the_recipients() -> None:
-    async with listening(ScriptedMx({"RCPT": b"550 5.1.1 who?\r\n"})) as mx:
-        sender = Sender(mx)
-        reply = await sender(None)
-        await sender.pool.close()
-        await mx.quiet()
-    assert classify_reply(reply).verdict is Verdict.BOUNCED
+async def test_a_mail_exchanger_that_wants_a_login_refuses_the_recipient(tmp_path: Path) -> None:
+    said = {"RCPT": b"530 5.7.0 authentication required\r\n"}
+    async with listening(ScriptedMx(said)) as mx, sending(tmp_path) as stand:
+        outcome = await stand.sent(MxAnswer((mx.target("mx.test"),)))
+    assert (outcome.code, outcome.phase) == (530, Phase.RCPT)
+
+
+async def test_a_refused_recipient_of_a_relay_is_still_the_recipients(tmp_path: Path) -> None:
+    refusing = ScriptedMx({"RCPT": b"550 5.1.1 who?\r\n"})
+    async with listening(refusing) as mx, relaying(tmp_path, mx) as sender:
+        outcome = await sender(None)
+    assert outcome.type is EventType.BOUNCED
