@@ -5,16 +5,23 @@ import secrets
 import pytest
 
 from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
-from mailroom.adapters.tables import bound
+from mailroom.adapters.dynamo_registry import DynamoRegistry
+from mailroom.adapters.system import SystemChance
+from mailroom.adapters.tables import DirectoryRow, bound
 from mailroom.domain.sending.rate import Rate
 from mailroom.domain.sending.settings import SharedLimit, SharedScope
 from mailroom.domain.sending.slices import SharedKey, load_bucket
 from mailroom.domain.sending.turns import Wish as TurnWish
+from mailroom.domain.tenancy.access import Actor
+from mailroom.domain.tenancy.kinds.pool import POOL, POOL_ADDRESS
+from mailroom.domain.tenancy.resource import PLATFORM
 from mailroom.domain.warmup.booking import Booking, Wish
 from mailroom.domain.warmup.plan import GENTLE, SENDGRID
 from mailroom.domain.warmup.progress import DAY, HOUR, DayFacts
 from mailroom.fakes.control import MemoryControl
+from mailroom.fakes.memory import FixedClock
 from mailroom.ports.control import Control
+from mailroom.usecases.registrar import Registrar
 from mailroom.usecases.slices import Booker, SlicePorts, book_turns, look
 from mailroom.usecases.slices import give_back as give_back_turns
 from mailroom.usecases.warmup import (
@@ -27,7 +34,9 @@ from mailroom.usecases.warmup import (
     progresses,
     reserve,
 )
+from mailroom.usecases.warmup_care import WarmUpCarePorts, look_after_warm_up, warmup_report
 
+ME = Actor("platform", "key_1", "A test", "request-1", "192.0.2.1")
 # To come: the emulator deletes rows whose ttl is over.
 TODAY = 4_000_000_000 // DAY
 NOW = float(TODAY * DAY + 10 * HOUR)
@@ -119,3 +128,28 @@ def test_turns_are_booked_once_and_given_back(control: Control, address: str) ->
     assert held is not None
     bucket = load_bucket(held.body)
     assert (bucket.tat, set(bucket.claims)) == (NOW + 2, {"a"})
+
+
+@pytest.mark.emulator
+def test_a_day_is_judged_on_the_tables(request: pytest.FixtureRequest) -> None:
+    cloud = request.getfixturevalue("cloud")
+    registry = DynamoRegistry(bound(DirectoryRow, cloud.settings.resource("table", "directory")))
+    control = DynamoControl(bound(ControlRow, cloud.settings.resource("table", "control")))
+    clock = FixedClock(NOW)
+    registrar = Registrar(registry, clock, SystemChance(), "test")
+    ports = WarmUpCarePorts(control, registrar)
+    name = f"Pool {secrets.token_hex(6)}"
+    pool = registrar.create(POOL, PLATFORM, {"name": name}, actor=ME, organisation="")
+    fields = {"hostname": "mx.mail.test", "state": "cold", "plan": "sendgrid"}
+    made = registrar.create(POOL_ADDRESS, pool.owner, fields, actor=ME, organisation="")
+    host, where = WarmUpPorts(control), (made.id, "gmail")
+    have, wish = Booking(hour=HOUR_NOW), Wish(5, 6)
+    reserve(*where, plan=SENDGRID, holder="a", have=have, wish=wish, ports=host)
+    note_facts(*where, day=TODAY, holder="a", facts=DayFacts(60, 50), ports=host)
+    tomorrow = NOW + DAY
+    while look_after_warm_up(tomorrow, ports, limit=1):
+        pass
+    assert look_after_warm_up(tomorrow, ports, limit=1) == {}
+    (line,) = warmup_report(made.id, tomorrow, ports)
+    assert (line.day, line.cap, line.used, line.state) == (2, 70, 0, "warming")
+    assert line.reason == "advanced: used 50 of 50 (100%) without trouble"
