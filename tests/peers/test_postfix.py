@@ -11,12 +11,13 @@ from bench.peers import free_ports
 from bench.postfix import Postfix, running_postfix
 from bench.sample import message
 from egress.connecting import Timeouts, TlsPolicy
-from egress.connections import ConnectionPool, PoolSettings, Source
 from egress.core.mx import MxAnswer, MxTarget
+from egress.sender.copies import Copy
 from egress.session import Session
 from localstack.certificates import issue
 from mailroom.domain.reply import Phase, SmtpReply
 from tests.support.customer import wait_for
+from tests.support.socket_stand import sending
 
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("needs_postfix")]
 
@@ -128,13 +129,15 @@ async def test_a_message_over_the_size_limit_is_refused_before_it_is_sent(
     await session.close()
 
 
-async def test_the_pool_keeps_its_connection_to_postfix(mailbox_host: Postfix) -> None:
-    pool = ConnectionPool(PoolSettings(), clock=lambda: 0.0)
-    source = Source("out.sender.test", "127.0.0.1")
-    for _ in range(3):
-        async with pool.session(an_answer(mailbox_host), source=source, fresh=False) as session:
-            assert isinstance(session, Session)
-            assert (await offer(session, "ann@peer.test", AWKWARD)).code == 250
-    await pool.close()
+async def test_the_sender_keeps_its_connection_to_postfix(
+    mailbox_host: Postfix, tmp_path: Path
+) -> None:
+    copy = Copy("b+1@rp.sender.test", AWKWARD)
+    async with sending(tmp_path) as sender:
+        for _ in range(3):
+            outcome = await sender.sent(
+                an_answer(mailbox_host), copy=copy, recipient="ann@peer.test"
+            )
+            assert (outcome.code, outcome.tls, outcome.mx) == (250, True, "mx.peer.test")
     wait_for(lambda: ": disconnect from" in mailbox_host.log, what="Postfix's log")
     assert mailbox_host.log.count(": connect from") == 1
