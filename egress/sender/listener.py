@@ -17,8 +17,11 @@ log = logging.getLogger(__name__)
 class Listener:
     """See egress.leases.LeaseListener. `plug` must be called before anything is heard."""
 
-    def __init__(self, memory: PathMemory) -> None:
+    def __init__(self, memory: PathMemory, *, again: float = _AGAIN, look: float = _LOOK) -> None:
+        """Take the seconds until trouble is tried again, and between looks at what is leaving."""
         self._memory = memory
+        self._again = again
+        self._look = look
         self._engine: Engine | None = None
         self._kick: Callable[[], None] = lambda: None
         self._released: Callable[[str], None] = lambda _: None
@@ -71,7 +74,7 @@ class Listener:
                 await self._memory.load(address)
             except Exception:
                 log.exception("states of paths cannot be read", extra={"address": address})
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(self._again)
         if address not in self._ours:
             self._memory.forget(address)  # lost meanwhile: what was read is old when it comes back
             return
@@ -91,7 +94,7 @@ class Listener:
                 self._engine.paths.forget(address)
                 self._released(address)
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(self._look)
 
     async def _given_up(self, address: str) -> None:
         if self._forget is not None:

@@ -7,11 +7,12 @@ hosts, so they are read as well. An address is used only when the states of its 
 import asyncio
 import logging
 from collections.abc import Callable
+from math import inf
 
 from egress.core.engine import bars as bar_rows
 from egress.core.engine.bars import Bar, BarKey
 from egress.core.engine.engine import Engine
-from egress.core.engine.path_record import PathRecord
+from egress.core.engine.path_record import PathRecord, PathState
 from egress.core.engine.path_record import dump as dump_path
 from egress.core.engine.path_record import load as load_path
 from egress.core.engine.paths import Path
@@ -97,7 +98,8 @@ class PathMemory:
             self._control.put(record)
         for bar in bars:
             place = Place(BARS, str(bar.at))
-            self._control.put(Record(place, bar_rows.dump(bar), expires_at=self._now() + PATH_TTL))
+            kept = _kept_until(bar.until, self._now())
+            self._control.put(Record(place, bar_rows.dump(bar), expires_at=kept))
 
     def _read(self, address: str) -> list[tuple[PathKey, PathRecord]]:
         page = self._control.page(f"path#{address}", limit=_MOST)
@@ -116,6 +118,13 @@ class PathMemory:
 
 
 def _path_row(path: Path, now: float) -> Record:
-    body = {**dump_path(path.control.record), "provider": path.site.provider}
+    record = path.control.record
+    body = {**dump_path(record), "provider": path.site.provider}
     place = Place(f"path#{path.key.address}", path.key.site)
-    return Record(place, body, expires_at=now + PATH_TTL)
+    until = inf if record.until is None and record.state is PathState.DISABLED else record.until
+    return Record(place, body, expires_at=_kept_until(until or now, now))
+
+
+def _kept_until(until: float, now: float) -> float | None:
+    """Return when a row may vanish: never while what it says waits for a person."""
+    return None if until == inf else max(until, now) + PATH_TTL

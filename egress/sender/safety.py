@@ -9,7 +9,7 @@ from egress.connecting import TlsPolicy, tls_context
 from egress.opening import Opener, OpenerSettings
 from egress.resolver import MxResolver
 from egress.sender.host import Host
-from egress.sts_fetch import StsFetcher
+from egress.sts_fetch import AddressBook, StsFetcher
 from egress.sts_policies import StsPolicies
 from egress.tls_memory import KeptTlsMemory
 from egress.tls_reports import TlsReports
@@ -54,7 +54,7 @@ def safety_of(
 
 
 def sts_fetcher(
-    resolver: MxResolver, *, networks: tuple[str, ...], port: int, authorities: Path | None
+    resolver: AddressBook, *, networks: tuple[str, ...], port: int, authorities: Path | None
 ) -> StsFetcher:
     """Return who fetches policies, from servers that `authorities` or the system vouch for."""
     tls = tls_context(TlsPolicy.VERIFIED, authorities, public=True)
