@@ -4,6 +4,8 @@ import binascii
 
 _PLAIN = frozenset({"", "7bit", "8bit"})
 _WIDTH = 76  # characters of an encoded line, RFC 2045 sections 6.7 and 6.8
+_FULL = _WIDTH - 1  # where a soft break follows
+_VISIBLE = bytes(range(0x20, 0x7F))
 _BLANKS = b"\r\n\t "
 
 
@@ -64,5 +66,22 @@ def _requoted(new: bytes, body: bytes, text: bytes) -> bytes:
 
 
 def _quoted_line(line: bytes) -> bytes:
+    """Return what binascii makes of one line; the common line of visible ASCII in a third less."""
+    if line.translate(None, _VISIBLE) or line.endswith((b" ", b".", b"=")):
+        return _any_quoted_line(line)
+    text = line.replace(b"=", b"=3D")
+    pieces = []
+    start, last = 0, len(text) - _WIDTH
+    while start < last:
+        end = start + _FULL
+        escape = text.find(b"=", end - 2, end)
+        end = escape if escape >= 0 else end  # no soft break within an escape
+        pieces.append(text[start:end])
+        start = end
+    pieces.append(text[start:])
+    return b"=\r\n".join(pieces)
+
+
+def _any_quoted_line(line: bytes) -> bytes:
     # As binary text a lone CR or LF is encoded, so the only LF left belongs to a soft break.
     return binascii.b2a_qp(line, istext=False).replace(b"\n", b"\r\n")
