@@ -99,6 +99,10 @@ class SimWorld:
         """See World.shared_earliest."""
         return self.limits(job, site, now)
 
+    def shared_later(self, job: JobFacts, site: Site, now: float) -> float:
+        """See World.shared_later."""
+        return self.limits(job, site, now)
+
     def shared_take(self, job: JobFacts, site: Site, now: float) -> None:
         """See World.shared_take."""
         self.taken(job, site, now)

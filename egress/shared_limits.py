@@ -61,6 +61,13 @@ class SharedLimits:
         """
         return max((self._of(key).earliest(now) for key in keys), default=now)
 
+    def later(self, keys: Sequence[SharedKey], now: float) -> float:
+        """Return when a message that cannot wait here should come again.
+
+        Another one that asks is told a later time, as the rate of its slowest limit has it.
+        """
+        return max((self._of(key).later(now) for key in keys), default=now)
+
     def take(self, keys: Sequence[SharedKey], now: float) -> bool:
         """Use a turn of each of `keys`, or of none: False if one of them has none yet."""
         turns = [self._of(key) for key in keys]

@@ -89,6 +89,9 @@ class Sharer(Protocol):
     def earliest(self, keys: SharedKeys, now: float) -> float:
         """Return when all of them let one more message go."""
 
+    def later(self, keys: SharedKeys, now: float) -> float:
+        """Return when a message that they send away should be back, each a turn later."""
+
     def take(self, keys: SharedKeys, now: float) -> bool:
         """Count one message; False, and nothing is counted, if one of them has no room."""
 
@@ -171,6 +174,12 @@ class FleetWorld:
         for each in self._throttles(job, site, now):
             when = max(when, self._limiter(each, now).earliest(now))
         return when
+
+    def shared_later(self, job: JobFacts, site: Site, now: float) -> float:
+        """See World.shared_later."""
+        when = self.shared_earliest(job, site, now)
+        keys = self.shaper.shared_keys(job, site)
+        return max(when, self.sharer.later(keys, now)) if keys else when
 
     def shared_take(self, job: JobFacts, site: Site, now: float) -> None:
         """See World.shared_take."""

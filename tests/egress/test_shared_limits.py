@@ -95,7 +95,7 @@ async def test_two_processes_never_have_the_same_turn(stand: Stand) -> None:
         for number, limits in enumerate(both):
             while limits.take([GMAIL], stand.now):
                 sent[number] += 1
-        await until(lambda: any(limits._turns[GMAIL]._hands for limits in both))
+        await until(lambda: all(limits._turns[GMAIL]._hands for limits in both))
         stand.now += 0.05
     assert 50 <= sum(sent.values()) <= 10 * 10 + 50 + 1
     assert min(sent.values()) > 0

@@ -355,6 +355,15 @@ def test_a_turn_of_a_slow_limit_waits_for_its_next() -> None:
     assert not turns.take(START + 67)
 
 
+def test_messages_that_go_away_come_back_one_by_one() -> None:
+    turns = Turns(Rate(1, 10))
+    turns.booked(Booked(Slice(START + 8, 10.0, 1), START, Claim(START, 0.5)))
+    assert [turns.later(START) - START for _ in range(4)] == [8, 28, 48, 68]
+    for _ in range(300):
+        assert turns.later(START) <= START + 3_600
+    assert turns.later(START + 9_000) == START + 9_000 + BOOKING_SECONDS
+
+
 def test_a_turn_that_was_not_used_in_time_is_lost() -> None:
     turns = Turns(Rate(10))
     turns.booked(Booked(Slice(START, 0.1, 10), START, None))

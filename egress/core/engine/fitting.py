@@ -46,7 +46,8 @@ class Fitting:
         if move is None:
             when = self._world.shared_earliest(job, self._site, now)
             if when > now + SHORT_WAIT:
-                move = self._move(job, MoveKind.LATER, "a limit of its own is reached", when)
+                back = self._world.shared_later(job, self._site, now)
+                move = self._move(job, MoveKind.LATER, "a limit of its own is reached", back)
             elif when > now:
                 self.soonest = min(self.soonest, when)
                 return Fit.LATER

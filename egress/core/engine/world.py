@@ -64,6 +64,9 @@ class World(Protocol):
     def shared_earliest(self, job: JobFacts, site: Site, now: float) -> float:
         """Return when the limits over several addresses let a job go; `now` or before: now."""
 
+    def shared_later(self, job: JobFacts, site: Site, now: float) -> float:
+        """Return when a job that such a limit sends away should be back, each a turn later."""
+
     def shared_take(self, job: JobFacts, site: Site, now: float) -> None:
         """Count a job against them."""
 

@@ -23,6 +23,7 @@ from mailroom.domain.sending.settings import SharedLimit
 from mailroom.domain.tenancy.record import Place
 
 SLICE_SECONDS = 5.0
+ROUND_SECONDS = 2.0
 AHEAD_SECONDS = 10.0  # turns are given away so far ahead
 QUIET_SECONDS = 10.0  # who has not booked for so long may be cut off
 CLAIM_SECONDS = 60.0  # who has been cut off for so long sends nothing any more
@@ -113,8 +114,10 @@ def book(
     start = max(bucket.tat, now)
     if wanted <= 0 or start > now + AHEAD_SECONDS:
         return Bucket(bucket.tat, claims), Booked(None, start - AHEAD_SECONDS, claim)
-    # Many take turns in shorter ones: a round lasts five seconds, and each books once in it.
-    most = -(-slice_size(rate) // max(1, len(claims)))
+    # Several take turns in rounds of two seconds: none has to send mail away to wait elsewhere.
+    most = slice_size(rate)
+    if len(claims) > 1:
+        most = max(1, int(rate.per_second * ROUND_SECONDS / len(claims)))
     turns = Slice(start, 1.0 / (rate.per_second * share), min(wanted, most))
     return Bucket(turns.end, claims), Booked(turns, now, claim)
 

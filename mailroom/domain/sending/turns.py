@@ -19,6 +19,7 @@ from mailroom.domain.sending.slices import (
     slice_size,
 )
 
+MOST_LATER = 3_600.0  # seconds for which a message goes away to wait
 BOOKING_SECONDS = 0.25  # so long a booking takes, about
 _NEED_SECONDS = 5.0  # so long after somebody asked there still is a need
 _LEAD_SECONDS = SLICE_SECONDS / 2  # turns are booked so long before the last one is over
@@ -45,6 +46,7 @@ class Turns:
         "_hands",
         "_hungry",
         "_lost",
+        "_promised",
         "_share_at",
         "_used",
         "rate",
@@ -58,6 +60,7 @@ class Turns:
         self._appetite = 1.0
         self._hungry = False
         self._used = self._lost = 0
+        self._promised = 0.0
         self._claim: Claim | None = None
         self._cut_off_from = 0.0
         self._share_at = 0.0
@@ -92,6 +95,16 @@ class Turns:
             return False
         self._share_at = now + 1.0 / (self.rate.per_second * self._claim.share)
         return True
+
+    def later(self, now: float) -> float:
+        """Return when a message that goes away to wait should be back: each one a turn later.
+
+        All of them at the next turn would be back for nothing, but for one.
+        """
+        share = self._claim.share if self._claim is not None and self._claim.share else 1.0
+        after = max(self._promised, self.earliest(now))
+        self._promised = min(after + 1.0 / (self.rate.per_second * share), now + MOST_LATER)
+        return after
 
     def wish(self, now: float) -> Wish | None:
         """Return what to book now so that nobody waits who need not, None for nothing."""
