@@ -239,7 +239,11 @@ class Assembler:
                 briefing=self._briefing(router, pools, safety),
                 doors=PathDoors(safety.opener, engine).doors,
                 leaving=Leaving(
-                    desk, self.parked, announce, lambda *given: self.shaping.rules.judge(*given)
+                    desk,
+                    self.parked,
+                    announce,
+                    lambda *given: self.shaping.rules.judge(*given),
+                    showcase.answered,
                 ),
                 rules=lambda: self.shaping.rules,
                 now=self.now,

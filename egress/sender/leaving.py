@@ -17,6 +17,7 @@ from mailroom.domain.message import DeliveryKey, WakeUp
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import JobFacts
 from mailroom.domain.sending.judgement import Category, Judgement, Scope
+from mailroom.domain.sending.path import PathKey
 from mailroom.domain.sending.waiting import waits
 
 log = logging.getLogger(__name__)
@@ -46,12 +47,17 @@ class Places(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Ends the wait of jobs on this host; `announce` says that a partition has mail."""
+    """Ends the wait of jobs on this host.
+
+    `announce` says that a partition has mail, `answered` hears of refusals that stand for a
+    transaction.
+    """
 
     desk: Desk
     places: Places
     announce: Callable[[Parked, str], Awaitable[None]]
     judge: Callable[[SmtpReply, str], Judgement]
+    answered: Callable[[PathKey, Exchanged], None] = lambda _path, _exchanged: None
     spread: float = field(default=30.0)  # seconds: what waits for the same must not come at once
 
     async def __call__(self, move: Move, ticket: Ticket) -> None:
@@ -104,6 +110,7 @@ class Leaving:
                     address=move.address,
                     site=move.site.key,
                 )
+                self.answered(PathKey(move.address, move.site.key), exchanged)
                 await record(delivery, exchanged, 0.0, self.desk)
             case kind:
                 code, status, text = _ENDED[kind]

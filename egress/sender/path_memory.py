@@ -23,6 +23,7 @@ from mailroom.ports.control import Control
 
 BARS = "bar"
 PATH_TTL = 30 * 86_400.0
+TIDY_SECONDS = 60.0
 _MOST = 10_000
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class PathMemory:
         self._now = now
         self._written: dict[PathKey, int] = {}
         self._bars: dict[BarKey, Bar] = {}
+        self._tidied_at = now()
         self.records: dict[PathKey, PathRecord] = {}
         self.known: set[str] = set()  # addresses whose states have been read
 
@@ -87,6 +89,17 @@ class PathMemory:
         late = {b.at: b for b in engine.bars.all(self._now()) if bars.get(b.at) != b}
         self._bars = {bar.at: bar for bar in found}
         engine.bars.replace({**self._bars, **late}.values())
+        self._tidy(engine)
+
+    def _tidy(self, engine: Engine) -> None:
+        """Forget what is as good as new: most sites see a message now and then only."""
+        now = self._now()
+        if now - self._tidied_at < TIDY_SECONDS:
+            return
+        self._tidied_at = now
+        for key in engine.paths.tidy(now, self._is_new):
+            self.records.pop(key, None)  # what the table has is newer than what was read
+            self._written.pop(key, None)
 
     def _is_new(self, path: Path) -> bool:
         # What belongs to somebody else now is theirs to write.

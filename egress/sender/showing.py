@@ -9,7 +9,7 @@ from egress.core.engine.path_record import Transition
 from egress.core.engine.paths import Path
 from egress.core.engine.work import Grant, Stage
 from egress.sender.exchange import Exchanged
-from mailroom.domain.outcome import Verdict, classify_reply
+from mailroom.domain.outcome import Verdict, classify_reply, judged
 from mailroom.domain.sending.job import LaneClass
 from mailroom.domain.sending.path import PathKey
 from mailroom.domain.sending.view import ErrorView, HostView, PathView, TransitionView
@@ -60,8 +60,12 @@ class Showcase:
 
     def concluded(self, grant: Grant, exchanged: Exchanged) -> None:
         """Count the reply to a job."""
-        word = _WORDS[classify_reply(exchanged.reply).verdict]
-        story, now = self._stories[grant.connection.path], self._now()
+        self.answered(grant.connection.path, exchanged)
+
+    def answered(self, path: PathKey, exchanged: Exchanged) -> None:
+        """Count the reply to a job, or the one that there was no connection with."""
+        word = _WORDS[judged(classify_reply(exchanged.reply), exchanged.judgement).verdict]
+        story, now = self._stories[path], self._now()
         self.counters[word] += 1
         story.counts.append((now, word))
         if word != "sent":
@@ -87,6 +91,8 @@ class Showcase:
                     ready[place] += 1
                     oldest[place] = min(oldest.get(place, now), job.accepted_at)
         paths = tuple(self._path(path, now, ready, oldest) for path in engine.paths.all())
+        for key in self._stories.keys() - {path.key for path in engine.paths.all()}:
+            del self._stories[key]
         busy = sum(each.stage in (Stage.BUSY, Stage.SLOW) for each in engine.connections)
         return HostView(
             process=who.process,

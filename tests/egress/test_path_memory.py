@@ -9,9 +9,9 @@ import pytest
 from bench.engine_lab import SimWorld
 from egress.core.engine.bars import Bar, BarKey, Bars, BarScope
 from egress.core.engine.engine import Engine, EngineSettings
-from egress.core.engine.path_record import PathState
+from egress.core.engine.path_record import PathRecord, PathState, dump
 from egress.core.engine.paths import Path
-from egress.sender.path_memory import BARS, PATH_TTL, PathMemory
+from egress.sender.path_memory import BARS, PATH_TTL, TIDY_SECONDS, PathMemory
 from mailroom.domain.sending.path import PathKey, Site
 from mailroom.domain.sending.source import SourceAddress
 from mailroom.domain.tenancy.record import Place, Record, RecordPage
@@ -228,3 +228,42 @@ async def test_a_bar_that_cannot_be_read_hides_no_other(
     process = await started(control)
     assert process.engine.bars.find(BAR, NOW)
     assert "unreadable bar" in caplog.messages
+
+
+async def test_a_path_whose_trouble_is_long_over_is_made_from_nothing(
+    control: MemoryControl,
+) -> None:
+    trouble = PathRecord(PathState.BACKOFF, since=NOW, until=NOW + 60, strikes=3, clean_since=NOW)
+    control.put(Record(PATH_ROW, dump(trouble)))
+    process = await started(control)
+    assert process.path.control.permit(NOW).state is PathState.BACKOFF
+    for _ in range(60):
+        process.now += 86_400
+        await process.memory.keep(process.engine)
+    assert not process.engine.paths.all()
+    assert not process.memory.records
+    assert process.path.control.record.strikes == 0
+    process.order(PathState.BACKOFF, process.now + 60)
+    await process.memory.keep(process.engine)
+    row = control.read(PATH_ROW)
+    assert row is not None
+    assert row.body["until"] == process.now + 60
+
+
+async def test_an_unused_path_is_forgotten_after_a_while(control: MemoryControl) -> None:
+    process = await started(control)
+    assert process.path
+    process.now += 3_599
+    await process.memory.keep(process.engine)
+    assert process.engine.paths.all()
+    process.now += TIDY_SECONDS
+    await process.memory.keep(process.engine)
+    assert not process.engine.paths.all()
+
+
+async def test_a_path_with_a_past_is_not_forgotten(control: MemoryControl) -> None:
+    process = await started(control)
+    process.order(PathState.DISABLED, None)
+    process.now += 90_000
+    await process.memory.keep(process.engine)
+    assert process.engine.paths.all()

@@ -1,6 +1,7 @@
 """The paths of this process: each source address towards each site it sends to."""
 
 from collections import defaultdict
+from collections.abc import Callable
 
 from egress.core.engine.desk import InFlight
 from egress.core.engine.gcra import Gcra
@@ -117,6 +118,17 @@ class Paths:
     def all(self) -> tuple[Path, ...]:
         """Return all paths that were used."""
         return tuple(self._paths.values())
+
+    def tidy(self, now: float, spare: Callable[[Path], bool]) -> list[PathKey]:
+        """Forget the paths that are as good as never used, except those to `spare`; return them."""
+        gone = [
+            key
+            for key, path in self._paths.items()
+            if not path.flight.open and path.control.forgettable(now) and not spare(path)
+        ]
+        for key in gone:
+            del self._paths[key]
+        return gone
 
     def forget(self, address: str) -> None:
         """Forget the paths of an address that somebody else has now."""
