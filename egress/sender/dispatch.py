@@ -5,6 +5,7 @@ All calls to the engine come from here, on one event loop. What the engine says 
 """
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -93,6 +94,8 @@ class Dispatcher:
         self._stopping = False
         self._journal_trouble: JournalError | None = None
         self._polled_at: float | None = None
+        # What happened in one attempt's trace must not put the next attempt into it.
+        self._context = contextvars.copy_context()
 
     async def run(self, stop: asyncio.Event, *, grace: float) -> None:
         """Work until `stop`, then finish what is under way, for at most `grace` seconds.
@@ -145,7 +148,8 @@ class Dispatcher:
         self._soon = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(0, self._pump)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(0, self._pump, context=self._context)
 
     # Queues to engine.
 
@@ -261,7 +265,8 @@ class Dispatcher:
             self._run(self._carry(grant))
         if work.at is not None and self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.001, work.at - now), self._pump)
+            wait = max(0.001, work.at - now)
+            self._timer = loop.call_later(wait, self._pump, context=self._context)
 
     async def _open(self, connection: Connection) -> None:
         try:
@@ -372,7 +377,7 @@ class Dispatcher:
         await asyncio.gather(*(each.close() for each in sessions), return_exceptions=True)
 
     def _run(self, work: Coroutine[Any, Any, object]) -> None:
-        task = asyncio.create_task(work, name="dispatch")
+        task = asyncio.create_task(work, name="dispatch", context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._end)
 

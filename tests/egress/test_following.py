@@ -14,7 +14,8 @@ from mailroom.adapters.xray import Tracing
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.fakes.memory import FixedChance, FixedClock
 from tests.support.customer import wait_for
-from tests.support.desk import Life, World
+from tests.support.desk import Life, World, all_final, until
+from tests.support.sender_stand import Stand
 from tests.support.xray_daemon import XrayDaemon, running_daemon, steps
 
 
@@ -91,3 +92,21 @@ async def test_an_unfollowed_attempt_sends_nothing(tmp_path: Path, daemon: XrayD
         pass
     wait_for(lambda: daemon.documents, within=5, every=0.01, what="the last segment")
     assert [document["name"] for document in daemon.documents] == ["last"]
+
+
+async def test_attempts_one_after_another_do_not_get_into_each_others_traces(
+    tmp_path: Path, daemon: XrayDaemon
+) -> None:
+    world, spans = World(tmp_path), tracing(daemon)
+    life = Life(world)
+    life.desk = followed_desk(life.desk, spans)
+    stand = Stand(world, life)
+    stand.fill(5)
+    stand.gate.open.set()
+    stand.follow = follow(spans)
+    async with stand.working(slots=1):
+        await until(lambda: all_final(world))
+    await life.end()
+    wait_for(lambda: len(daemon.documents) == 5, within=5, every=0.01, what="five segments")
+    assert all(steps(each)[:2] == ["book.claim", "copier.copy"] for each in daemon.documents)
+    assert len({document["trace_id"] for document in daemon.documents}) == 5

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -204,6 +204,7 @@ class Stand:
     announced: list[Parked] = field(default_factory=list)
     sim: SimWorld = field(default_factory=SimWorld)
     engine: Engine = field(init=False)
+    follow: Any = nullcontext
     now: Callable[[], float] = lambda: 1_000.0 + asyncio.get_running_loop().time()
 
     def fill(self, count: int) -> None:
@@ -231,6 +232,7 @@ class Stand:
                 rules=Rules,
                 now=self.now,
                 pollers=pollers,
+                follow=self.follow,
             )
         )
 
