@@ -94,19 +94,22 @@ async def test_an_unfollowed_attempt_sends_nothing(tmp_path: Path, daemon: XrayD
     assert [document["name"] for document in daemon.documents] == ["last"]
 
 
-async def test_attempts_one_after_another_do_not_get_into_each_others_traces(
-    tmp_path: Path, daemon: XrayDaemon
+async def test_an_attempt_that_nobody_follows_is_not_in_the_trace_of_the_one_before(
+    tmp_path: Path, daemon: XrayDaemon, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world, spans = World(tmp_path), tracing(daemon)
+    world, spans = World(tmp_path), tracing(daemon, 0.0)
     life = Life(world)
     life.desk = followed_desk(life.desk, spans)
     stand = Stand(world, life)
-    stand.fill(5)
+    for number in range(1, 6):
+        world.add(number)
+    with tracing(daemon).segment("mailroom-api"):
+        followed = replace(world.wake_up(1), trace=tracing(daemon).header())
+    stand.queue.put(followed, *(world.wake_up(number) for number in range(2, 6)))
     stand.gate.open.set()
     stand.follow = follow(spans)
     async with stand.working(slots=1):
         await until(lambda: all_final(world))
     await life.end()
-    wait_for(lambda: len(daemon.documents) == 5, within=5, every=0.01, what="five segments")
-    assert all(steps(each)[:2] == ["book.claim", "copier.copy"] for each in daemon.documents)
-    assert len({document["trace_id"] for document in daemon.documents}) == 5
+    wait_for(lambda: len(daemon.documents) == 2, within=5, every=0.01, what="two segments")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
