@@ -18,7 +18,7 @@ from egress.aws.lane import Received
 from egress.faults import NoFaults
 from egress.journal import Journal
 from egress.sender.attempt import Desk
-from egress.sender.copies import Copier
+from egress.sender.copies import Copier, Submissions
 from egress.sender.recorder import Recorder
 from egress.sender.tenants import PlatformKeys, Tenant
 from egress.signer import Signer, SigningKey
@@ -175,7 +175,9 @@ class MemoryTenants:
         return self._keys
 
 
-def desk_over(mail: MemoryMail, tenants: MemoryTenants, journal: Journal) -> Desk:
+def desk_over(
+    mail: MemoryMail, submissions: Submissions, tenants: MemoryTenants, journal: Journal
+) -> Desk:
     """Return a desk that renders, signs and journals for real."""
 
     async def wake(wake_up: WakeUp, delay: float) -> bool:
@@ -186,7 +188,7 @@ def desk_over(mail: MemoryMail, tenants: MemoryTenants, journal: Journal) -> Des
         book=mail,
         journal=journal,
         copier=Copier(
-            submissions=mail,
+            submissions=submissions,
             bodies=_Bodies(mail),
             tenants=tenants,
             signer=Signer(clock=time.time),

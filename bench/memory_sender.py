@@ -67,7 +67,8 @@ def dispatcher_over(
 ) -> Dispatcher:
     """Return a dispatcher that sends all of `mail` to the sink on `port`."""
     tenants = MemoryTenants(links=links)
-    desk = desk_over(mail, tenants, journal)
+    submissions = KeptSubmissions(mail)
+    desk = desk_over(mail, submissions, tenants, journal)
     settings = EngineSettings(slots=connections, ready=_READY)
     engine = Engine(world_of(connections), settings, Bars())
     now = _steady()

@@ -6,9 +6,9 @@ rendering need only names, raw values and where they stand.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from email.errors import MessageError
 from email.header import decode_header, make_header
+from typing import NamedTuple
 
 MAX_HEADER_LINES = 2_000
 MAX_HEADER_OCTETS = 512 * 1024
@@ -26,8 +26,7 @@ _MULTIPART = re.compile(
 _CLOSING = re.compile(rb"\r\n--([^\r\n]{1,200})--[ \t]*(?=\r\n|\Z)")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One header field; `value` is unfolded and stripped, `start`/`end` its place in the block."""
 
     name: str  # lower case

@@ -5,6 +5,7 @@ octets that pack the kind (1 bit), server (50), submission number (43) and recip
 then the URL in UTF-8. It names the delivery, never an address, so it may stand in a log.
 """
 
+import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64decode
@@ -25,6 +26,9 @@ _DOMAIN = b"mailroom tracking token 1\0"  # no other use of the secret can yield
 _CLICK_BIT = 1 << 103
 _SERVER_SHIFT = NUMBER_BITS + RECIPIENT_BITS
 _SECRET_MIN = 16
+_BLOCK = 64  # octets that SHA-256 works on at a time
+_INNER = bytes(octet ^ 0x36 for octet in range(256))
+_OUTER = bytes(octet ^ 0x5C for octet in range(256))
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _TO_DIGITS = str.maketrans(_BASE32, "0123456789abcdefghijklmnopqrstuv")
@@ -104,22 +108,24 @@ def click_token(key: TrackingKey, *, server: str, number: int, index: int, url: 
     return _token(key, _CLICK_BIT | _packed(server, number, index), url.encode())
 
 
-def click_tokens(
-    key: TrackingKey, *, server: str, number: int, index: int
-) -> Callable[[str], str]:
+def click_tokens(key: TrackingKey, *, server: str, number: int, index: int) -> Callable[[str], str]:
     """Return what makes the tokens of all links in the mail of recipient `index`.
 
     It is given URLs that are trackable and not too long, and does not look again. Raises
     ValueError for ids out of range.
     """
     ids = (_CLICK_BIT | _packed(server, number, index)).to_bytes(_IDS)
-    head = _DOMAIN + key.kid.encode() + b"\0" + ids
-    secret, kid = key.secret, key.kid
+    inner, outer = _states(key.secret)
+    inner.update(_DOMAIN + key.kid.encode() + b"\0" + ids)
+    kid = key.kid
 
     def token(url: str) -> str:
         octets = url.encode()
-        mac = hmac.digest(secret, head + octets, "sha256")
-        text = b2a_base64(mac[:_MAC] + ids + octets, newline=False).translate(_URL_SAFE, b"=")
+        within, around = inner.copy(), outer.copy()
+        within.update(octets)
+        around.update(within.digest())
+        signed = around.digest()[:_MAC] + ids + octets
+        text = b2a_base64(signed, newline=False).translate(_URL_SAFE, b"=")
         return f"{kid}.{text.decode()}"
 
     return token
@@ -180,6 +186,17 @@ def _token(key: TrackingKey, ids: int, url: bytes) -> str:
     mac = hmac.digest(key.secret, b"%b%b\0%b" % (_DOMAIN, key.kid.encode(), signed), "sha256")
     text = b2a_base64(mac[:_MAC] + signed, newline=False).translate(_URL_SAFE, b"=")
     return f"{key.kid}.{text.decode()}"
+
+
+def _states(secret: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """Return both hashes of HMAC (RFC 2104 section 2) with the key in them.
+
+    Many messages under one key are signed from their copies, at half the price.
+    """
+    key = (secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()).ljust(
+        _BLOCK, b"\0"
+    )
+    return hashlib.sha256(key.translate(_INNER)), hashlib.sha256(key.translate(_OUTER))
 
 
 def _meaning(ids: int, url: bytes) -> Opened | Clicked | None:
