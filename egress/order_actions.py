@@ -66,13 +66,15 @@ class Drained(Protocol):
 class OrderActions:
     """Obeys each order once on each path it is about, also on those that are used later.
 
-    `paths` gives those there are now; `now` Unix seconds.
+    `paths` gives those there are now; `now` Unix seconds. `lift` ends what bars an address at the
+    provider of a site.
     """
 
     process: str
     paths: Callable[[], Iterable[OrderedPath]]
     leases: Drained
     now: Callable[[], float]
+    lift: Callable[[SourceAddress, Site], object] = lambda _source, _site: None
     _obeyed: dict[PathKey, Order] = field(default_factory=dict)
     _drains: bool = False
 
@@ -117,6 +119,7 @@ class OrderActions:
         reason = f"order {found.id}: {found.reason}"
         if found.verb is OrderVerb.NORMAL:
             path.control.ordered(now, PathState.NORMAL, None, reason, found.author)
+            self.lift(path.source, path.site)
         else:
             until = found.expires_at
             path.control.ordered(now, PathState.BACKOFF, until, reason, found.author)

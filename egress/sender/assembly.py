@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Any
 
 from egress.aws.bodies import HostBodies
@@ -17,35 +16,36 @@ from egress.binding import LocalBinder
 from egress.connecting import TlsPolicy, tls_context
 from egress.core.engine.bars import Bars
 from egress.core.engine.engine import Engine, EngineSettings
-from egress.core.engine.work import Parked
-from egress.core.mx import AddressGuard
+from egress.core.engine.work import Grant, Parked
 from egress.documents import Documents
 from egress.elastic_binding import ElasticBinder
 from egress.faults import faults_of
 from egress.journal import Journal
 from egress.leases import Binder, LeaseKeeper, Process
+from egress.order_actions import OrderActions, ReroutedPools
+from egress.order_log import AttemptLog
 from egress.orders import OrderDesk
 from egress.relays import KeptRoutes, Router
-from egress.resolver import MxResolver, ResolverSettings
+from egress.resolver import MxResolver
 from egress.sender.attempt import Desk
-from egress.sender.briefing import Briefing, KeptSubmissions
+from egress.sender.briefing import Briefing, KeptSubmissions, Pools
 from egress.sender.copies import Copier
 from egress.sender.dispatch import Dispatcher, Plan
 from egress.sender.doors import PathDoors
+from egress.sender.exchange import Exchanged
 from egress.sender.fleet_world import FleetWorld
 from egress.sender.following import follow, followed_desk, followed_send
 from egress.sender.host import Host
 from egress.sender.leaving import Leaving
-from egress.sender.limits import SharedLimits as SendLimits
 from egress.sender.listener import Listener
 from egress.sender.parking_lot import ParkingLot
+from egress.sender.parts import limits_of, own_source, resolver_of, steady_clock, tenants_of
 from egress.sender.path_memory import PathMemory
 from egress.sender.pools import KeptPools
 from egress.sender.recorder import Recorder
 from egress.sender.safety import Safety, safety_of
 from egress.sender.shaping import Shaping
 from egress.sender.showing import Showcase, Who
-from egress.sender.tenants import Tenants
 from egress.shared_limits import SharedLimits
 from egress.signer import Signer
 from egress.sts_policies import StsPolicies
@@ -54,20 +54,17 @@ from egress.tls_reports import TlsReports
 from egress.warmup import WarmUp
 from mailroom.adapters.clients import client
 from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
-from mailroom.adapters.dynamo_directory import DynamoDirectory
-from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
 from mailroom.adapters.dynamo_relays import RelayRows
-from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
 from mailroom.adapters.dynamo_sources import DynamoPoolRules, DynamoSources
 from mailroom.adapters.ec2_addresses import Ec2Addresses
 from mailroom.adapters.kms_keyring import KmsKeyring
-from mailroom.adapters.system import SystemClock
-from mailroom.adapters.tables import DirectoryRow, ServerFactRow, bound
+from mailroom.adapters.tables import DirectoryRow, bound
 from mailroom.adapters.xray import Tracing
-from mailroom.domain.limit_fact import limit_fact
+from mailroom.domain.claim import claim_id
 from mailroom.domain.message import WakeUp
 from mailroom.domain.sending.job import LaneClass
-from mailroom.domain.sending.source import HOST_POOL, SourceAddress
+from mailroom.domain.sending.order_book import OrderBook
+from mailroom.domain.sending.source import SourceAddress
 from mailroom.settings import Settings
 from mailroom.usecases.slices import SlicePorts
 from mailroom.usecases.warmup import WarmUpPorts
@@ -113,25 +110,6 @@ class Sender:
     now: Callable[[], float]
 
 
-def steady_clock() -> Callable[[], float]:
-    """Return a clock of Unix seconds that never jumps: the time of day of now, then monotonic."""
-    offset = time.time() - time.monotonic()
-    return lambda: time.monotonic() + offset
-
-
-def own_source(host: Host) -> SourceAddress | None:
-    """Return the address in a host's own settings, None if it sends from leased ones only."""
-    if not host.own_address:
-        return None
-    return SourceAddress(
-        f"host-{host.name}",
-        HOST_POOL,
-        host.ehlo_name,
-        private=host.source_address or "",
-        ipv6=host.source_address6 or "",
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Around:
     """What tells the engine of the world, and hears from it."""
@@ -170,15 +148,16 @@ class Assembler:
             LaneClass.TRANSACTIONAL: SenderLane(clients.sqs, settings.resource("queue", "lane")),
             LaneClass.BULK: SenderLane(clients.sqs, settings.resource("queue", "bulk")),
         }
-        self.resolver = _resolver(host)
+        self.resolver = resolver_of(host)
         self.own = own_source(host)
         self._bell: Callable[[], None] = lambda: None  # rung when orders or shaping change
+        self._obey: Callable[[OrderBook], None] = lambda _: None
         documents = Documents(
             self.control, now=self.now, shaping=host.shaping, changed=lambda _: self._bell()
         )
         self.shaping = Shaping(documents, divisor=settings.delay_divisor, port=host.mx_port)
         self.submissions = KeptSubmissions(self.deliveries)
-        self.tenants = _tenants(settings, rows)
+        self.tenants = tenants_of(settings, rows)
 
     def sender(self) -> Sender:
         """Return the whole."""
@@ -198,7 +177,12 @@ class Assembler:
             live=lambda: max(1, len(leases.hosts)),
             clock=self.now,
         )
-        orders = OrderDesk(self.control, now=self.now, changed=lambda _: self._bell())
+        orders = OrderDesk(
+            self.control,
+            now=self.now,
+            changed=lambda _: self._bell(),
+            looked=lambda book: self._obey(book),
+        )
         world = FleetWorld(
             leases, self.shaping, warmup, shared, lambda: orders.book, memory.records, memory.known
         )
@@ -230,7 +214,18 @@ class Assembler:
             showcase.parked[parked.site.key] += 1
             await holder[0].announce(parked, shard)
 
-        pools = KeptPools(DynamoPoolRules(self._rows), lambda: leases.fleet, clock=time.monotonic)
+        orders = around.orders
+        pools = ReroutedPools(
+            KeptPools(DynamoPoolRules(self._rows), lambda: leases.fleet, clock=time.monotonic),
+            lambda: orders.book,
+            self.now,
+        )
+        traced = AttemptLog(lambda: orders.book, self.now)
+
+        def concluded(grant: Grant, exchanged: Exchanged) -> None:
+            showcase.concluded(grant, exchanged)
+            traced.concluded(grant, exchanged)
+
         dispatcher = Dispatcher(
             Plan(
                 intakes=self.lanes,
@@ -249,7 +244,7 @@ class Assembler:
                 now=self.now,
                 follow=follow(self._spans),
                 around=followed_send(self._spans),
-                concluded=showcase.concluded,
+                concluded=concluded,
             )
         )
         lot = ParkingLot(self.control, self.parked, engine, now=self.now, bring=dispatcher.bring)
@@ -265,7 +260,7 @@ class Assembler:
             now=self.now,
         )  # fmt: skip
 
-    def _briefing(self, router: Router, pools: KeptPools, safety: Safety) -> Briefing:
+    def _briefing(self, router: Router, pools: Pools, safety: Safety) -> Briefing:
         return Briefing(
             self.submissions,
             self.tenants,
@@ -281,6 +276,14 @@ class Assembler:
             dispatcher.kick()
 
         self._bell = changed
+        actions = OrderActions(
+            self.process.id,
+            engine.paths.all,
+            around.leases,
+            self.now,
+            lambda source, site: around.memory.lift(engine, source.id, site),
+        )
+        self._obey = actions.look
         around.listener.plug(
             engine,
             kick=dispatcher.kick,
@@ -300,19 +303,21 @@ class Assembler:
                 bodies=HostBodies(self._clients.s3, settings.resource("bucket", "bodies")),
                 tenants=self.tenants,
                 signer=Signer(clock=time.time),
-                limits=_limits(settings),
+                limits=limits_of(settings),
                 blocked=HostSuppressions(
                     self._clients.dynamodb, settings.resource("table", "suppressions"), time.time
                 ),
             ),
             wake=self._wake,
-            settled=Recorder(self.deliveries, journal, self._wake, time.time),
+            settled=Recorder(
+                self.deliveries, journal, self._wake, time.time, self.deliveries.correct
+            ),
             policy=settings.retry,
             faults=faults_of(self._host.fault_file),
             now=time.time,
             monotonic=time.monotonic,
             jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - spreads retries, guards nothing
-            new_id=lambda: secrets.token_hex(16),
+            new_id=lambda: claim_id(self.process.id, secrets.token_hex(8)),
             hold_seconds=settings.hold_seconds,
         )
 
@@ -354,34 +359,3 @@ class Assembler:
             shaping=lambda: self.shaping.version,
             rules=lambda: self.shaping.rules_version,
         )
-
-
-def _resolver(host: Host) -> MxResolver:
-    return MxResolver(
-        ResolverSettings(
-            name_servers=host.name_servers,
-            guard=AddressGuard(allowed=tuple(map(ip_network, host.networks))),
-            port=host.mx_port,
-            ipv6=host.source_address6 is not None,
-        ),
-        clock=time.monotonic,
-    )
-
-
-def _tenants(settings: Settings, rows: type[DirectoryRow]) -> Tenants:
-    keyring = KmsKeyring(client("kms"))
-    return Tenants(
-        DynamoDirectory(rows, SystemClock(), keyring),
-        keyring,
-        platform_return_path=settings.return_path_domain,
-        clock=time.monotonic,
-    )
-
-
-def _limits(settings: Settings) -> SendLimits:
-    facts = DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail")))
-    return SendLimits(
-        DynamoLimits(bound_limits(settings.resource("table", "counters"))),
-        now=time.time,
-        notify=lambda server, told: facts.tell(limit_fact(server, told, time.time())),
-    )

@@ -26,6 +26,7 @@ from egress.sender.faults import Moment
 from egress.sender.holds import Held, Parked, Simulated, Suppressed
 from egress.sender.persist import until_done, wake
 from egress.sender.troubles import Troubles
+from mailroom.domain.claim import claim_name
 from mailroom.domain.event import Event, dump_event
 from mailroom.domain.hold import HOLD_SECONDS, put_on_hold
 from mailroom.domain.lifecycle import State
@@ -210,7 +211,7 @@ async def record(delivery: Delivery, exchanged: Exchanged, seconds: float, desk:
             exchanged.mx,
             exchanged.tls,
             seconds,
-            (delivery.claim or "")[-8:],
+            claim_name(delivery.claim or ""),
             exchanged.address,
             exchanged.site,
             exchanged.version,
@@ -268,7 +269,7 @@ async def give_back(
 
     It is woken after `wake_after` seconds, or brought by the due index at `due_at`.
     """
-    back_to = State.DEFERRED if delivery.attempts else State.QUEUED
+    back_to = State.DEFERRED if delivery.attempts or delivery.stalls else State.QUEUED
     generation = delivery.generation + 1
     id_ = delivery.claim or ""
     released = await until_done(

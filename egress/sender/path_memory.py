@@ -10,14 +10,15 @@ from collections.abc import Callable
 from math import inf
 
 from egress.core.engine import bars as bar_rows
-from egress.core.engine.bars import Bar, BarKey
+from egress.core.engine.bars import Bar, BarKey, BarScope
+from egress.core.engine.desk import whose
 from egress.core.engine.engine import Engine
 from egress.core.engine.path_record import PathRecord, PathState
 from egress.core.engine.path_record import dump as dump_path
 from egress.core.engine.path_record import load as load_path
 from egress.core.engine.paths import Path
 from egress.sender.persist import until_done
-from mailroom.domain.sending.path import PathKey
+from mailroom.domain.sending.path import PathKey, Site
 from mailroom.domain.tenancy.record import Place, Record
 from mailroom.ports.control import Control
 
@@ -38,6 +39,7 @@ class PathMemory:
         self._now = now
         self._written: dict[PathKey, int] = {}
         self._bars: dict[BarKey, Bar] = {}
+        self._lifted: set[BarKey] = set()
         self._tidied_at = now()
         self.records: dict[PathKey, PathRecord] = {}
         self.known: set[str] = set()  # addresses whose states have been read
@@ -65,6 +67,13 @@ class PathMemory:
         for key in [key for key in self._written if key.address == address]:
             del self._written[key]
 
+    def lift(self, engine: Engine, address: str, site: Site) -> None:
+        """End what bars an address at the provider of a site; the rows go with the next `keep`."""
+        at = BarKey(BarScope.ADDRESS, address, whose(site))
+        engine.bars.lift(at)
+        self._bars.pop(at, None)
+        self._lifted.add(at)
+
     async def run(self, engine: Engine, every: float) -> None:
         """Write and read until cancelled."""
         while True:
@@ -79,7 +88,8 @@ class PathMemory:
         bars = {bar.at: bar for bar in engine.bars.all(self._now())}
         new = [bar for at, bar in bars.items() if self._bars.get(at) != bar]
         try:
-            await asyncio.to_thread(self._write, records, new)
+            lifted = frozenset(self._lifted)
+            await asyncio.to_thread(self._write, records, new, lifted)
             self._written.update(versions)
             found = await asyncio.to_thread(self._read_bars)
         except Exception:
@@ -87,7 +97,8 @@ class PathMemory:
             return
         # What was barred while the table was asked is not in its answer.
         late = {b.at: b for b in engine.bars.all(self._now()) if bars.get(b.at) != b}
-        self._bars = {bar.at: bar for bar in found}
+        self._lifted -= lifted
+        self._bars = {bar.at: bar for bar in found if bar.at not in self._lifted}
         engine.bars.replace({**self._bars, **late}.values())
         self._tidy(engine)
 
@@ -106,7 +117,9 @@ class PathMemory:
         ours = path.key.address in self.known
         return ours and self._written.get(path.key, 0) != path.control.version
 
-    def _write(self, records: list[Record], bars: list[Bar]) -> None:
+    def _write(self, records: list[Record], bars: list[Bar], lifted: frozenset[BarKey]) -> None:
+        for at in lifted:
+            self._control.delete(Place(BARS, str(at)))
         for record in records:
             self._control.put(record)
         for bar in bars:

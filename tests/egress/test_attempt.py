@@ -68,7 +68,7 @@ async def test_the_event_carries_host_reply_tls_and_duration(world: World, life:
     facts = world.book.events[0].attempt
     assert facts is not None
     assert (facts.mx, facts.tls, facts.reply, facts.phase) == ("mx.test", True, "250 2.0.0 ok", ".")
-    assert facts.log_id == "laim-0-1"  # the last eight characters of the claim
+    assert facts.log_id == "claim-0-"  # the first eight characters of the claim's own part
 
 
 @pytest.mark.parametrize("state", sorted(FINAL | {State.ATTEMPTING, State.HELD}))

@@ -267,3 +267,19 @@ async def test_a_path_with_a_past_is_not_forgotten(control: MemoryControl) -> No
     process.now += 90_000
     await process.memory.keep(process.engine)
     assert process.engine.paths.all()
+
+
+async def test_an_address_that_an_operator_lets_go_on_is_barred_by_no_row(
+    control: MemoryControl,
+) -> None:
+    first, second = await started(control), await started(control)
+    bar = BarKey(BarScope.ADDRESS, "a", "gmail")
+    first.engine.bars.order(bar, inf, "banned", "ann", NOW)
+    await first.memory.keep(first.engine)
+    await second.memory.keep(second.engine)
+    first.memory.lift(first.engine, "a", SITE)
+    assert first.engine.bars.of_address("a", "gmail", NOW) is None
+    await first.memory.keep(first.engine)
+    await second.memory.keep(second.engine)
+    assert control.read(Place(BARS, str(bar))) is None
+    assert second.engine.bars.of_address("a", "gmail", NOW) is None

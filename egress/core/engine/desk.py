@@ -1,7 +1,7 @@
 """One desk: the mail of one pool for one site, in lines by the hosts that take it."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from operator import attrgetter
 
 from egress.core.engine.ready import ReadyQueue
 from egress.core.engine.work import Connection, DeskKey, LineKey, Stage
@@ -11,6 +11,8 @@ from mailroom.domain.sending.path import Site
 
 _DEAD_MEMORY = 600.0  # seconds
 _URGENT_SECONDS = 600.0  # connections are reserved so long after urgent mail was seen
+_ON_HAND = (Stage.IDLE, Stage.OPENING)
+_since = attrgetter("since")
 
 
 def whose(site: Site) -> str:
@@ -39,14 +41,16 @@ class Line:
         """Note that its hosts speak to us."""
         self.strikes, self.dead_until = 0, 0.0
 
-    def idle(self) -> Iterator[Connection]:
+    def idle(self) -> list[Connection]:
         """Return the idle connections, the one used last first."""
         idle = [each for each in self.connections.values() if each.stage is Stage.IDLE]
-        yield from sorted(idle, key=lambda each: each.since, reverse=True)
+        if len(idle) > 1:
+            idle.sort(key=_since, reverse=True)
+        return idle
 
-    def opening(self) -> int:
-        """Return how many connections are being opened."""
-        return sum(each.stage is Stage.OPENING for each in self.connections.values())
+    def on_hand(self) -> int:
+        """Return how many connections wait for mail or are being opened."""
+        return len([1 for each in self.connections.values() if each.stage in _ON_HAND])
 
     def need(self, *, bulk: bool) -> int:
         """How many connections its mail is worth: one each if urgent, one for three if not."""
@@ -57,13 +61,14 @@ class Line:
 class Desk:
     """The lines of one pool towards one site."""
 
-    __slots__ = ("key", "lines", "site", "stuck", "urgent_at")
+    __slots__ = ("due", "key", "lines", "site", "stuck", "urgent_at")
 
     def __init__(self, key: DeskKey, site: Site) -> None:
         self.key = key
         self.site = site
         self.lines: OrderedDict[str, Line] = OrderedDict()
         self.urgent_at = -_URGENT_SECONDS
+        self.due = float("inf")  # when it is looked at again, whatever happens
         self.stuck: str = ""  # why nothing moves, "" while it does
 
     @property

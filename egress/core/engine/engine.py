@@ -108,7 +108,11 @@ class Engine(Outcomes):
         """Return what is to be done now."""
         work = Work()
         while self._timers and self._timers[0][0] <= now:
-            self._dirty[heapq.heappop(self._timers)[1]] = None
+            at, key = heapq.heappop(self._timers)
+            desk = self._desks.get(key)
+            if desk is not None and desk.due == at:  # else it was due before, and seen
+                desk.due = NEVER
+                self._dirty[key] = None
         while self._dirty:
             key = next(iter(self._dirty))
             del self._dirty[key]
@@ -122,10 +126,12 @@ class Engine(Outcomes):
     def _serve(self, desk: Desk, now: float, work: Work) -> None:
         soonest = NEVER
         for line in desk.turns():
-            for connection in list(line.idle()):
+            barren: set[PathKey] = set()  # nothing that waits may take them now
+            for connection in line.idle():
                 if not line.queue:
                     break
-                soonest = min(soonest, self._feed(desk, line, connection, now, work))
+                when = self._feed(desk, line, connection, now, work, barren)
+                soonest = min(soonest, when)
             while line.queue:
                 when = self._open(desk, line, now, work)
                 if when > now:
@@ -135,13 +141,20 @@ class Engine(Outcomes):
             soonest = min(soonest, self._park_unless_open(desk, now))
         soonest = min(soonest, self._close_idle(desk, now, work))
         soonest = min(soonest, desk.tidy(now))
-        if soonest < NEVER:
+        if soonest < desk.due:
+            desk.due = soonest
             heapq.heappush(self._timers, (soonest, desk.key))
-        elif not desk.lines:
+        elif soonest == NEVER and not desk.lines:
             self._desks.pop(desk.key, None)
 
     def _feed(
-        self, desk: Desk, line: Line, connection: Connection, now: float, work: Work
+        self,
+        desk: Desk,
+        line: Line,
+        connection: Connection,
+        now: float,
+        work: Work,
+        barren: set[PathKey],
     ) -> float:
         """Give an idle connection its next job; return when to try again if there is none."""
         path = self.paths.known(connection.path)
@@ -157,6 +170,8 @@ class Engine(Outcomes):
             if when - now > path.settings.idle:
                 self._hang_up(connection, work)
             return when
+        if path.key in barren:
+            return NEVER  # said before
         fitting = Fitting(self._world, self.bars, desk.site, desk.key.pool)
         bulk = self._bulk_may(desk, path, now)
         job = line.queue.pick(lambda each: fitting.judge(each, path, line.queue, now), bulk=bulk)
@@ -165,6 +180,7 @@ class Engine(Outcomes):
         if job is None:
             if not bulk:
                 self._starved[desk.key] = None
+            barren.add(path.key)
             return fitting.soonest
         self._waiting[job.lane] -= 1
         self._begin(connection, path, job, now)
@@ -203,7 +219,7 @@ class Engine(Outcomes):
 
         Returns `now` if one was asked for, else when to look again.
         """
-        on_hand = line.opening() + sum(1 for _ in line.idle())
+        on_hand = line.on_hand()
         bulk = self._bulk_busy + on_hand < self._bulk_most
         if line.need(bulk=bulk) <= on_hand:
             if not bulk:
@@ -284,7 +300,7 @@ class Engine(Outcomes):
     def _close_idle(self, desk: Desk, now: float, work: Work) -> float:
         soonest = NEVER
         for line in desk.lines.values():
-            for connection in list(line.idle()):
+            for connection in line.idle():
                 path = self.paths.known(connection.path)
                 until = connection.since + path.settings.idle
                 useless = not path.control.permit(now).may_send

@@ -108,16 +108,17 @@ class _Class:
 class ReadyQueue:
     """The waiting jobs of one line, by class."""
 
-    __slots__ = ("_classes", "_since_bulk", "_weight")
+    __slots__ = ("_classes", "_counts", "_since_bulk", "_weight")
 
     def __init__(self, weight: Callable[[str], float] = lambda _tenant: 1.0) -> None:
         """Take the weight of a tenant, 1 for an ordinary one; at least a hundredth counts."""
         self._classes: dict[tuple[int, int], _Class] = {}  # by lane and priority, highest first
+        self._counts = [0] * len(LaneClass)  # by lane
         self._weight = weight
         self._since_bulk = 0
 
     def __len__(self) -> int:
-        return sum(each.size for each in self._classes.values())
+        return sum(self._counts)
 
     def push(self, job: JobFacts, *, first: bool = False) -> None:
         """Add a job, `first` of its campaign if it was taken before and not sent."""
@@ -127,10 +128,11 @@ class ReadyQueue:
             found = self._classes[key] = _Class()
             self._classes = dict(sorted(self._classes.items()))
         found.push(job, max(0.01, self._weight(job.tenant)), first=first)
+        self._counts[job.lane] += 1
 
     def waiting(self, lane: LaneClass) -> int:
         """Return how many jobs of a lane wait."""
-        return sum(each.size for (of, _), each in self._classes.items() if of == lane)
+        return self._counts[lane]
 
     @property
     def tenants(self) -> int:
@@ -149,7 +151,9 @@ class ReadyQueue:
         if self._since_bulk >= BULK_TURN - 1:
             order.sort(key=lambda entry: entry[0][0] != LaneClass.BULK)
         for (lane, _), each in order:
+            before = each.size
             found = each.pick(judge)
+            self._counts[lane] -= before - each.size
             if found is not None:
                 self._since_bulk = 0 if lane == LaneClass.BULK else self._since_bulk + 1
                 return found
@@ -161,6 +165,7 @@ class ReadyQueue:
         taken = [job for job in every if wanted(job)]
         if taken:
             self._classes.clear()
+            self._counts = [0] * len(LaneClass)
             for job in every:
                 if not wanted(job):
                     self.push(job)
