@@ -40,6 +40,7 @@ class SimWorld:
     )
     limits: Callable[[JobFacts, Site, float], float] = lambda _job, _site, now: now
     taken: Callable[[JobFacts, Site, float], None] = lambda _job, _site, _now: None
+    priorities: dict[str, int] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     records: dict[PathKey, PathRecord] = field(default_factory=dict)
     warmed: Counter[str] = field(default_factory=Counter)
@@ -114,6 +115,10 @@ class SimWorld:
     def ordered(self, job: JobFacts, site: Site, now: float) -> tuple[MoveKind, str, float] | None:
         """See World.ordered."""
         return self.orders(job, site, now)
+
+    def priority(self, job: JobFacts, site: Site, now: float) -> int | None:
+        """See World.priority."""
+        return self.priorities.get(job.tenant)
 
     def weight(self, tenant: str) -> float:
         """See World.weight."""

@@ -202,6 +202,11 @@ class FleetWorld:
             return MoveKind.LATER, "paused by an order", until
         return None
 
+    def priority(self, job: JobFacts, site: Site, now: float) -> int | None:
+        """See World.priority."""
+        effects = self.book().effects(job, provider=site.provider, site=site.key, now=now)
+        return effects.priority
+
     def weight(self, tenant: str) -> float:
         """See World.weight."""
         return 1.0

@@ -271,3 +271,13 @@ def test_more_sites_than_places_all_have_their_turn() -> None:
     assert run.delivered == 400
     assert max(seen.at for seen in run.seen) < START + 120
     assert len(run.engine.connections) <= 4
+
+
+def test_an_order_puts_a_tenants_mail_before_that_of_others() -> None:
+    run = lab(shaping=lambda _site, _source: PathSettings(connections=1, start_connections=1))
+    run.world.priorities["first"] = 5
+    fill(run, 20)
+    for number in range(20):
+        run.offer(make_job(number, tenant="first"), SITE)
+    run.run()
+    assert [seen.job.tenant for seen in run.seen[:20]] == ["first"] * 20

@@ -11,6 +11,7 @@ when something has happened. Times are Unix seconds of a clock that never jumps.
 
 import heapq
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from egress.core.engine.desk import Desk, Line
 from egress.core.engine.fitting import Fitting
@@ -77,7 +78,8 @@ class Engine(Outcomes):
         if line is None:
             key = LineKey(pool, site.key, offer.group)
             line = desk.lines[offer.group] = Line(key, ReadyQueue(self._world.weight))
-        line.queue.push(job)
+        priority = self._world.priority(job, site, now)
+        line.queue.push(job if priority is None else replace(job, priority=priority))
         desk.saw(job, now)
         self._waiting[job.lane] += 1
         self._keys.add(job.key)

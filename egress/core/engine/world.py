@@ -76,5 +76,8 @@ class World(Protocol):
     def ordered(self, job: JobFacts, site: Site, now: float) -> tuple[MoveKind, str, float] | None:
         """Return what an operator ordered for a job: how it leaves, the reason, until when."""
 
+    def priority(self, job: JobFacts, site: Site, now: float) -> int | None:
+        """Return the priority that an order gives a job, None if none does."""
+
     def weight(self, tenant: str) -> float:
         """Return a tenant's weight among others, 1 for an ordinary one."""
