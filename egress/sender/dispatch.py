@@ -273,8 +273,9 @@ class Dispatcher:
             opened = await self._plan.doors.open(connection, self._way(connection))
         except Exception:
             log.exception("connection not opened", extra={"path": str(connection.path)})
-            self._engine.closed(connection)
-            raise
+            self._engine.crowded(connection, self._plan.now())
+            self.kick()
+            return
         now = self._plan.now()
         if isinstance(opened, NotOpened) and opened.full:
             self._engine.crowded(connection, now)

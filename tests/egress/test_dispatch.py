@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from mailroom.domain.hold import Hold
 from mailroom.domain.lifecycle import State
 from mailroom.domain.reply import Phase, SmtpReply
 from tests.support.desk import Life, World, all_final, until
-from tests.support.sender_stand import Stand
+from tests.support.sender_stand import Places, Stand
 
 
 @pytest.fixture
@@ -263,3 +264,98 @@ async def test_an_address_lost_before_the_dot_ends_the_transaction_unsent(stand:
     assert not stand.gate.done
     row = stand.world.row()
     assert (row.state, row.attempts, row.claim) == (State.QUEUED, 0, None)
+
+
+@pytest.mark.parametrize("why", ["dead", "unsafe"])
+async def test_without_room_for_another_session_mail_goes_back_and_the_connection_is_gone(
+    stand: Stand, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    stand.fill(1)
+    stand.gate.open.set()
+    async with stand.working(slots=1) as (dispatcher, _):
+        await until(lambda: all_final(stand.world) and not dispatcher.busy)
+        (first,) = stand.gate.sessions
+        first.stale_next = why == "dead"
+        stand.gate.unsafe = {first} if why == "unsafe" else set()
+        stand.gate.full = 1
+        stand.world.add(2)
+        stand.queue.put(stand.world.wake_up(2))
+        await until(lambda: stand.world.woken and not dispatcher.busy)
+        row = stand.world.row(2)
+        assert (row.state, row.attempts) == (State.QUEUED, 0)
+        assert first.said_goodbye
+        assert not stand.engine.connections
+        stand.queue.put(stand.world.wake_up(2))
+        await until(lambda: all_final(stand.world))
+    assert len(stand.gate.sessions) == 2
+    assert not caplog.messages
+
+
+async def test_a_session_that_is_not_safe_enough_is_replaced(stand: Stand) -> None:
+    stand.fill(1)
+    stand.gate.open.set()
+    async with stand.working(slots=1) as (dispatcher, _):
+        await until(lambda: all_final(stand.world) and not dispatcher.busy)
+        stand.gate.unsafe = set(stand.gate.sessions)
+        stand.world.add(2)
+        stand.queue.put(stand.world.wake_up(2))
+        await until(lambda: all_final(stand.world) and not dispatcher.busy)
+        first, second = stand.gate.sessions
+        assert first.said_goodbye
+        assert not second.said_goodbye
+        (connection,) = stand.engine.connections
+        assert (connection.stage, connection.carried) == ("idle", 1)
+
+
+async def test_mail_without_room_at_its_hosts_waits_its_turn(stand: Stand) -> None:
+    stand.gate.full = 1
+    stand.gate.open.set()
+    stand.fill(3)
+    async with stand.working(slots=1):
+        await until(lambda: all_final(stand.world))
+    assert {row.attempts for row in stand.world.book.rows.values()} == {1}
+
+
+class SlowPlaces(Places):
+    """Takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def park(self, *given: Any, **named: Any) -> bool:
+        await super().park(*given, **named)
+        await self.go.wait()
+        return True
+
+
+async def test_a_second_copy_of_what_is_being_parked_is_left_alone(stand: Stand) -> None:
+    stand.places = places = SlowPlaces()
+    stand.fill(1)
+    dispatcher = stand.dispatcher(slots=1)
+    stand.sim.addresses = []
+    stop = asyncio.Event()
+    running = asyncio.create_task(dispatcher.run(stop, grace=10.0))
+    await until(lambda: places.parked)
+    stand.queue.put(stand.world.wake_up())
+    await until(lambda: stand.queue.given == 2)
+    await turns()
+    places.go.set()
+    await until(lambda: stand.queue.acknowledged)
+    stop.set()
+    await running
+    assert len(places.parked) == 1
+    assert stand.queue.acknowledged == ["r0"]
+
+
+async def test_a_defect_while_a_connection_is_opened_takes_no_place_for_ever(
+    stand: Stand, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand.gate.defects = [RuntimeError("a defect of ours")]
+    stand.gate.open.set()
+    stand.fill(1)
+    async with stand.working(slots=1):
+        await until(lambda: "connection not opened" in caplog.messages)
+        assert not stand.engine.connections
+        await until(lambda: all_final(stand.world))  # it is tried again by itself

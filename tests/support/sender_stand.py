@@ -76,6 +76,9 @@ class Gate:
         self.done: list[str] = []
         self.replies: dict[str, list[SmtpReply]] = {}
         self.refusals: list[SmtpReply] = []  # to connections
+        self.defects: list[Exception] = []  # ours, while a connection is opened
+        self.full = 0  # so many connections find no room
+        self.unsafe: set[GateSession] = set()
         self.sessions: list[GateSession] = []
 
     def connect(self) -> "GateSession | SmtpReply":
@@ -227,7 +230,7 @@ class Stand:
                 desk=self.life.desk,
                 engine=self.engine,
                 briefing=briefing,
-                doors=Doors(self._open, lambda *_: True),
+                doors=Doors(self._open, lambda session, *_: session not in self.gate.unsafe),
                 leaving=Leaving(self.life.desk, self.places, self._announce, Rules().judge),
                 rules=Rules,
                 now=self.now,
@@ -254,6 +257,11 @@ class Stand:
 
     async def _open(self, _connection: Connection, _way: Way) -> Opened | NotOpened:
         await asyncio.sleep(0)
+        if self.gate.defects:
+            raise self.gate.defects.pop()
+        if self.gate.full:
+            self.gate.full -= 1
+            return NotOpened(SmtpReply(0, "no room", Phase.CONNECT), full=True)
         session: Any = self.gate.connect()
         return NotOpened(session) if isinstance(session, SmtpReply) else Opened(session)
 

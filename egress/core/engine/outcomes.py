@@ -34,7 +34,10 @@ class Outcomes(Ground):
         connection.carried, connection.opened_at = 0, now
 
     def crowded(self, connection: Connection, now: float) -> None:
-        """Note that its hosts have as many connections from us as they may have: mail waits."""
+        """Note that no host was asked, and let the mail wait a moment.
+
+        They have as many connections from us as they may have, or the trouble is ours.
+        """
         line = self._line(connection)
         self.closed(connection)
         if line is not None:
