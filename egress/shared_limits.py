@@ -1,8 +1,8 @@
 """Limits over several addresses and hosts, asked at once and from memory.
 
 Turns are booked in the background while somebody asks for a key; a key without a configured limit
-is never asked for and costs nothing. One key costs a busy process one read and one write in about
-five seconds.
+is never asked for and costs nothing. One key costs a busy process one read and one write in five
+seconds, or in two where several are busy.
 """
 
 import asyncio
