@@ -95,7 +95,7 @@ class Engine(Outcomes):
         until = None
         if opens > now + PATIENCE:
             until = None if opens == NEVER else opens
-        elif desk.waiting >= self._room(desk, now):
+        elif self._is_full(desk, now):
             reason = "enough mail for it waits on the host"
         else:
             return None
@@ -247,6 +247,8 @@ class Engine(Outcomes):
         """Return the path of a pool to open a connection on, else when, and whether one works."""
         best, soonest, works = None, NEVER, False
         for path in self._of_pool(pool, site, now):
+            if best is not None and path.load >= best.load:
+                continue
             usable, _ = self._usable(path, now)
             if usable > now:
                 soonest = min(soonest, usable)
@@ -259,7 +261,7 @@ class Engine(Outcomes):
             when = max(path.control.earliest_connection(now), path.earliest(now, now))
             if when > now:
                 soonest = min(soonest, when)
-            elif best is None or path.load < best.load:
+            else:
                 best = path
         return best, soonest, works
 

@@ -61,12 +61,18 @@ class Ground:
             desk = self._desks[key] = Desk(key, site)
         return desk
 
+    def _is_full(self, desk: Desk, now: float) -> bool:
+        waiting = desk.waiting
+        return waiting >= _LEAST_READY and waiting >= self._room(desk, now)
+
     def _room(self, desk: Desk, now: float) -> int:
         """Return how many jobs may wait at a desk: what goes out in 90 seconds."""
         total = 0.0
         for path in self._of_pool(desk.key.pool, desk.site, now):
             rate = path.control.rate
             total += _MOST_READY if rate is None else rate * _READY_MINUTES
+            if total >= _MOST_READY:
+                break
         return int(min(_MOST_READY, max(_LEAST_READY, total)))
 
     def _opens(self, desk: Desk, now: float, group: str) -> tuple[float, str]:
@@ -78,10 +84,10 @@ class Ground:
         for pool in self._chain(desk.key.pool):
             for path in self._of_pool(pool, desk.site, now):
                 when, why = self._usable(path, now)
+                if when <= now:
+                    return now, ""
                 if when < soonest:
                     soonest, reason = when, why
-            if soonest <= now:
-                return now, ""
         return soonest, reason
 
     def _usable(self, path: Path, now: float) -> tuple[float, str]:
