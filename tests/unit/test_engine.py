@@ -281,3 +281,16 @@ def test_an_order_puts_a_tenants_mail_before_that_of_others() -> None:
         run.offer(make_job(number, tenant="first"), SITE)
     run.run()
     assert [seen.job.tenant for seen in run.seen[:20]] == ["first"] * 20
+
+
+def test_hosts_that_are_down_close_their_own_line_and_not_the_path() -> None:
+    """Two domains whose first host is the same, which is down: one of them has a second one."""
+    receiver = Receiver(
+        connect=lambda connection, _open, _now: DEAD if connection.line.group == "down" else None
+    )
+    run = lab(receiver=receiver)
+    for number in range(100):
+        run.offer(make_job(number), SITE, "down" if number % 2 else "failover")
+    run.run(START + 300)
+    assert run.delivered == 50
+    assert max(seen.at for seen in run.seen) < START + 60

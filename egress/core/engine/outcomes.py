@@ -8,8 +8,11 @@ from egress.core.engine.ready import Fit
 from egress.core.engine.work import Connection, DeskKey, Move, MoveKind, Stage
 from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts, LaneClass
-from mailroom.domain.sending.judgement import Judgement, Verb
+from mailroom.domain.sending.judgement import Category, Judgement, Verb
 
+_HOST_TROUBLE = frozenset(
+    {Category.BAD_CONNECTION, Category.NO_ANSWER, Category.ROUTING_ERRORS, Category.OTHER}
+)
 SHARED_REFUSALS = 25  # waiting jobs that hear of a failed connection; the others wait unheard
 CROWDED_SECONDS = 1.0  # until it is looked again whether one of the hosts has room
 
@@ -57,9 +60,11 @@ class Outcomes(Ground):
         Mail that waits for the same hosts hears of it.
         """
         path = self.paths.known(connection.path)
-        path.control.not_opened(now, judgement, reply)
-        self._blame(connection, path, judgement, reply, None, now)
         line = self._line(connection)
+        alone = line is not None and len(line.connections) == 1
+        if not (alone and _is_host_trouble(judgement, reply)):
+            path.control.not_opened(now, judgement, reply)
+        self._blame(connection, path, judgement, reply, None, now)
         self.closed(connection)
         if line is None or line.connections:
             return
@@ -171,6 +176,15 @@ class Outcomes(Ground):
             campaign=job.campaign if job else "",
             now=now,
         )
+
+
+def _is_host_trouble(judgement: Judgement, reply: SmtpReply) -> bool:
+    """Say whether a connection failed because its hosts are down, whoever asks them.
+
+    Other hosts of the site, and other domains that begin with the same one, may be well: the line
+    alone is left in peace, not the path.
+    """
+    return reply.code == 0 or judgement.category in _HOST_TROUBLE
 
 
 def _anything(_: JobFacts) -> Fit:
