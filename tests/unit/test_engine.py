@@ -288,7 +288,11 @@ def test_hosts_that_are_down_close_their_own_line_and_not_the_path() -> None:
     receiver = Receiver(
         connect=lambda connection, _open, _now: DEAD if connection.line.group == "down" else None
     )
-    run = lab(receiver=receiver)
+
+    def shaping(_site: Site, _source: SourceAddress) -> PathSettings:
+        return PathSettings(connections=20, start_connections=20, connection_rate=None)
+
+    run = lab(receiver=receiver, shaping=shaping)
     for number in range(100):
         run.offer(make_job(number), SITE, "down" if number % 2 else "failover")
     run.run(START + 300)

@@ -61,8 +61,11 @@ class Outcomes(Ground):
         """
         path = self.paths.known(connection.path)
         line = self._line(connection)
-        alone = line is not None and len(line.connections) == 1
-        if not (alone and _is_host_trouble(judgement, reply)):
+        # Connections that are being opened beside this one say nothing for the hosts yet.
+        speaks = line is None or any(
+            each.stage is not Stage.OPENING for each in line.connections.values()
+        )
+        if speaks or not _is_host_trouble(judgement, reply):
             path.control.not_opened(now, judgement, reply)
         self._blame(connection, path, judgement, reply, None, now)
         self.closed(connection)
