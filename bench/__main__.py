@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.line import Line
 
-NAMES = ("pure", "api", "intake", "egress", "stack")
+NAMES = ("pure", "day", "waiting", "api", "intake", "egress", "stack")
 QUICK = ("intake", "egress")  # those that can run with a handful of messages
 
 
