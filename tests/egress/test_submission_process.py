@@ -28,6 +28,7 @@ RESOURCES = {
     for name in (
         "TABLE_MAIL", "TABLE_DUE", "TABLE_DIRECTORY", "TABLE_COUNTERS", "TABLE_NOTIFICATIONS",
         "TABLE_SUPPRESSIONS", "TABLE_REQUESTS", "BUCKET_BODIES", "QUEUE_LANE",
+        "QUEUE_BULK",
     )
 }  # fmt: skip
 AWS = {
