@@ -99,4 +99,10 @@ def test_egress_stands_next_to_postfix() -> None:
     assert len({figure["connections"] for figure in like["figures"] if figure["measured"]}) == 1
     assert like["unlike"] == ""
     assert deployed["unlike"]
-    assert found["ratio_like_for_like"] == like["ratios_to_peer"]
+    assert found["ratio_delivery"] == like["ratios_to_peer"]
+    assert found["ratio_like_for_like"] is None
+    assert found["ratio_like_for_like_why"]
+    assert found["messages_per_second"] > 0
+    assert found["processes"] in ("1 sender", "2 senders")
+    assert found["message_octets"] == 8_724
+    assert set(found["ratio_postfix_opendkim"]) == {"rate", "cpu"}
