@@ -100,8 +100,11 @@ def verdict_line(claim: str, verdict: Mapping[str, Any]) -> bytes:
     return _line({"kind": RecordKind.VERDICT, "claim": claim, "verdict": dict(verdict)})
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 def _line(fields: Mapping[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+    return _ENCODER.encode(fields).encode("ascii") + b"\n"
 
 
 def replay(lines: Iterable[bytes]) -> Replay:

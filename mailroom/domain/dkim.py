@@ -9,6 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Listed once more than present, so that nobody can add another one to a signed message
 # (RFC 6376 section 8.15). Receivers show or act on each of these.
@@ -101,10 +102,10 @@ def prepared(raw: bytes, *, body_hash: bytes | None = None) -> Prepared:
     if b"from" not in fields:
         raise ValueError("a message without a From field cannot be signed (RFC 6376 section 5.4)")
     digest = body_hash or hashlib.sha256(relaxed_body(body)).digest()
-    names = tuple(_listed(fields))
+    names, listed = _named(tuple((name, len(found)) for name, found in fields.items()))
     signed = [field for each in dict.fromkeys(names) for field in reversed(fields.get(each, ()))]
     return Prepared(
-        h_and_bh=(_folded_names(names) + b";", b"bh=" + b64encode(digest) + b";"),
+        h_and_bh=(listed, b"bh=" + b64encode(digest) + b";"),
         signed=b"".join(field + b"\r\n" for field in signed),
     )
 
@@ -181,11 +182,18 @@ def _unfolded(head: bytes) -> Iterable[bytes]:
     return head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t").split(b"\r\n")
 
 
-def _listed(fields: dict[bytes, list[bytes]]) -> Iterator[bytes]:
+@lru_cache(maxsize=256)
+def _named(present: tuple[tuple[bytes, int], ...]) -> tuple[tuple[bytes, ...], bytes]:
+    """Return the names to sign and their h= tag; most messages have the same few fields."""
+    names = tuple(_listed(dict(present)))
+    return names, _folded_names(names) + b";"
+
+
+def _listed(present: dict[bytes, int]) -> Iterator[bytes]:
     for name in OVERSIGNED:
-        yield from (name,) * (len(fields.get(name, ())) + 1)
+        yield from (name,) * (present.get(name, 0) + 1)
     for name in SIGNED:
-        yield from (name,) * len(fields.get(name, ()))
+        yield from (name,) * present.get(name, 0)
 
 
 def _folded_names(names: tuple[bytes, ...]) -> bytes:
