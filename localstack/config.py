@@ -39,6 +39,7 @@ class Ports:
     submission_tls: int = 2465
     xray: int = 2010  # UDP; nobody listens unless you start a daemon there
     api_large: int = 8443
+    control: int = 9110
 
     def uses(self) -> Iterator[tuple[str, int]]:
         """Yield each port with what needs it."""
@@ -74,6 +75,11 @@ class StackConfig:
     def api_large_url(self) -> str:
         """The same API on the host, for large bodies; its certificate is the local authority's."""
         return f"https://{LOOPBACK}:{self.ports.api_large}"
+
+    @property
+    def control_url(self) -> str:
+        """Where the sender tells its health, metrics and view."""
+        return f"http://{LOOPBACK}:{self.ports.control}"
 
     @property
     def tracking_url(self) -> str:

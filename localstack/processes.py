@@ -23,6 +23,7 @@ from localstack.ports import speaks_ipv6
 from localstack.resources import Resources
 
 EMULATOR = "emulator"
+SENDER = "sender"
 HOSTAPI = "hostapi"  # the host process that is no part of `egress`
 PROXY = "MAILROOM_ENDPOINT_PROXY"  # see `_detour`
 VERIFY = "MAILROOM_SIMULATOR_VERIFY"  # when the simulator verifies DKIM: "receipt" or "view"
@@ -196,6 +197,8 @@ def host_process(
         "MAILROOM_READY_FILE": str(_ready(config, role)),
     }
     module: tuple[str, ...] = ("egress", role)
+    if role == SENDER:
+        variables["MAILROOM_CONTROL_ADDRESS"] = f"{LOOPBACK}:{config.ports.control}"
     if role == HOSTAPI:
         module, variables = (HOSTAPI,), variables | _for_the_api(config)
     command = (sys.executable, "-m", *module)

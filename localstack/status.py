@@ -27,6 +27,7 @@ def describe(config: StackConfig, kept: Mapping[str, Any], children: Mapping[str
         "api_large_url": config.api_large_url,
         "tracking_url": config.tracking_url,
         "simulator_url": config.simulator_url,
+        "control_url": config.control_url,
         "smtp": {
             "host": LOOPBACK,
             "submission_port": config.ports.submission,
@@ -67,6 +68,7 @@ def summary(status: Status) -> str:
         f"SMTP         {_smtp_line(status)}",
         f"Mailboxes    {status['simulator_url']}    anything@{status['recipient_domain']}",
         f"Tracking     {status['tracking_url']}",
+        f"Sender       {status['control_url']}/metrics (/health, /view)",
         f"DNS          {status['dns']}    AWS endpoint {status['emulator_url']}",
         f"State, logs  {status['state_dir']}",
     ]

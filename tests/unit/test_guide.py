@@ -39,6 +39,7 @@ def test_the_printed_smtp_line_is_a_program_python_accepts(status: Status) -> No
 def test_the_status_has_every_documented_key(status: Status) -> None:
     documented = {
         "api_url", "api_large_url", "ca_file", "tracking_url", "simulator_url", "smtp", "api_key",
+        "control_url",
         "from_domain", "recipient_domain", "dns", "webhook_public_key", "retry_delay_factor",
         "processes",
     }  # fmt: skip
