@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from bench.engine_lab import START, Lab, Receiver, SimWorld, make_job, path_blame
+from bench.engine_lab import OK, START, Lab, Receiver, SimWorld, make_job, path_blame
 from egress.core.engine.engine import EngineSettings
 from egress.core.engine.work import MoveKind
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import LaneClass
+from mailroom.domain.sending.judgement import Action, Judgement, Scope, Verb
 from mailroom.domain.sending.path import Site
 from mailroom.domain.sending.rate import Rate
 from mailroom.domain.sending.settings import PathSettings
@@ -298,3 +299,17 @@ def test_hosts_that_are_down_close_their_own_line_and_not_the_path() -> None:
     run.run(START + 300)
     assert run.delivered == 50
     assert max(seen.at for seen in run.seen) < START + 60
+
+
+def test_a_path_that_is_not_adaptive_goes_on_whatever_is_said() -> None:
+    blocked = SmtpReply(421, "4.7.0 go away", Phase.MAIL)
+    receiver = Receiver(reply=lambda job, _c, _now: blocked if job.key.number % 2 else OK)
+    for adaptive in (True, False):
+        settings = PathSettings(adaptive=adaptive)
+        run = lab(receiver=receiver, shaping=lambda _site, _source, of=settings: of)
+        run._judge = lambda _reply, _provider: Judgement(
+            Scope.PATH, actions=(Action(Verb.SUSPEND, seconds=600),)
+        )
+        fill(run, 40)
+        run.run(START + 60)
+        assert (run.delivered == 20) is not adaptive

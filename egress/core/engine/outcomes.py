@@ -1,5 +1,7 @@
 """What came of connections and jobs: the engine learns."""
 
+from dataclasses import replace
+
 from egress.core.engine.desk import whose
 from egress.core.engine.ground import Ground
 from egress.core.engine.path_states import SILENT
@@ -8,7 +10,7 @@ from egress.core.engine.ready import Fit
 from egress.core.engine.work import Connection, DeskKey, Move, MoveKind, Stage
 from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts, LaneClass
-from mailroom.domain.sending.judgement import Category, Judgement, Verb
+from mailroom.domain.sending.judgement import Category, Judgement, Scope, Verb
 
 _HOST_TROUBLE = frozenset(
     {Category.BAD_CONNECTION, Category.NO_ANSWER, Category.ROUTING_ERRORS, Category.OTHER}
@@ -98,6 +100,7 @@ class Outcomes(Ground):
         `usable` says whether the connection can carry another message.
         """
         path = self.paths.known(connection.path)
+        judgement = _unblamed(judgement) if not path.settings.adaptive else judgement
         job, slow = self._ended(connection, path, now)
         in_use = len(path.flight.open)
         if judgement is None:
@@ -179,6 +182,13 @@ class Outcomes(Ground):
             campaign=job.campaign if job else "",
             now=now,
         )
+
+
+def _unblamed(judgement: Judgement | None) -> Judgement | None:
+    """Return a judgement that blames neither the path nor its address for anything."""
+    if judgement is None or judgement.scope not in (Scope.PATH, Scope.ADDRESS):
+        return judgement
+    return replace(judgement, scope=Scope.MESSAGE, actions=())
 
 
 def _is_host_trouble(judgement: Judgement, reply: SmtpReply) -> bool:

@@ -49,7 +49,8 @@ class PathSettings:
     `connections` is the most the controller may open, `start_connections` where it begins.
     `message_rate` counts attempted recipients, `byte_rate` octets. `host_connections` is the most
     to one address of theirs. `tenant_share` (0 to 1) is the most of the connections that one
-    tenant gets while others wait.
+    tenant gets while others wait. Replies change an `adaptive`
+    path; one that is not goes on as it is set, whatever is said about it.
     """
 
     connections: int = 10
@@ -67,6 +68,7 @@ class PathSettings:
     tls: TlsUse = TlsUse.OPPORTUNISTIC
     ip: IpUse = IpUse.IPV4_FIRST
     tenant_share: float = 0.5
+    adaptive: bool = True
     backoff: BackoffSettings = field(default_factory=BackoffSettings)
 
 

@@ -75,6 +75,12 @@ def _word(kind: type[TlsUse | IpUse]) -> Read:
     return read
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - somebody's document
+    return value
+
+
 _CONNECTIONS = Setting(whole(1, 10_000), "connections")
 _RATE = Setting(read_rate_or_none, "rate")
 
@@ -94,6 +100,7 @@ SETTINGS: Mapping[str, Setting] = {
     "connect_timeout": _seconds(1, 300),
     "tls": Setting(_word(TlsUse), "word"),
     "ip": Setting(_word(IpUse), "word"),
+    "adaptive": Setting(_flag, "true or false"),
     "tenant_share": Setting(_number(0.01, 1, whole=False), "share"),
 }
 BACKOFF: Mapping[str, Setting] = {
