@@ -89,11 +89,12 @@ def bounce_kind(reply: SmtpReply) -> BounceKind:
             return BounceKind.SOFT
 
 
-# What a category says of a refusal; one that is not here leaves it to the code.
+# What a category says of a refusal; one that is not here leaves it to the code. That an address
+# is bad is said by a rule that suppresses: others of these categories are not sure enough, and a
+# hard bounce counts against the tenant.
 _KINDS: Mapping[Category, BounceKind] = {
-    Category.BAD_MAILBOX: BounceKind.HARD,
-    Category.INACTIVE_MAILBOX: BounceKind.HARD,
-    Category.BAD_DOMAIN: BounceKind.HARD,
+    Category.BAD_MAILBOX: BounceKind.SOFT,
+    Category.INACTIVE_MAILBOX: BounceKind.SOFT,
     Category.POLICY_RELATED: BounceKind.BLOCK,
     Category.SPAM_RELATED: BounceKind.BLOCK,
     Category.AUTHENTICATION: BounceKind.BLOCK,
@@ -121,8 +122,14 @@ def judged(outcome: Outcome, judgement: Judgement) -> Outcome:
         permanent = judgement.permanent
     if not permanent:
         return replace(outcome, verdict=Verdict.DEFERRED, bounce=None)
+    return replace(outcome, verdict=Verdict.BOUNCED, bounce=_kind(outcome.reply, judgement))
+
+
+def _kind(reply: SmtpReply, judgement: Judgement) -> BounceKind:
+    if judgement.suppress:
+        return BounceKind.HARD
     known = _KINDS.get(judgement.category) if judgement.rule else None
-    return replace(outcome, verdict=Verdict.BOUNCED, bounce=known or bounce_kind(outcome.reply))
+    return known or bounce_kind(reply)
 
 
 # The steps before MAIL: until there the receiver has not heard of any message.

@@ -164,3 +164,24 @@ def test_rules_change_refusals_alone_and_a_bounce_always_has_its_kind(
         assert (told.verdict is Verdict.BOUNCED) == permanent
     else:
         assert told.verdict is plain.verdict
+
+
+@pytest.mark.parametrize(
+    ("judgement", "reply", "kind"),
+    [
+        (Judgement(category=Category.BAD_MAILBOX, rule="r", suppress=True), "no", "hard"),
+        (Judgement(category=Category.BAD_MAILBOX, rule="r"), "no", "soft"),
+        (Judgement(category=Category.BAD_MAILBOX, rule="r"), "5.1.1 no", "soft"),
+        (Judgement(category=Category.INACTIVE_MAILBOX, rule="r"), "5.2.1 no", "soft"),
+        (Judgement(category=Category.BAD_DOMAIN, rule="r"), "no", "soft"),
+        (Judgement(category=Category.BAD_DOMAIN, rule="r"), "5.1.2 no", "hard"),
+        (Judgement(category=Category.SPAM_RELATED, rule="r"), "5.1.1 no", "block"),
+        (Judgement(category=Category.BAD_MAILBOX), "5.1.1 no", "hard"),
+        (Judgement(category=Category.BAD_MAILBOX), "no", "soft"),
+    ],
+)
+def test_an_address_is_called_bad_only_by_who_is_sure(
+    judgement: Judgement, reply: str, kind: str
+) -> None:
+    told = judged(classify_reply(SmtpReply(550, reply, Phase.RCPT)), judgement)
+    assert told.bounce == kind

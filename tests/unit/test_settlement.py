@@ -226,7 +226,9 @@ def test_a_name_that_cannot_be_looked_up_is_an_attempt() -> None:
 
 
 def test_a_rule_may_overrule_the_class_of_a_code() -> None:
-    gone = Judgement(category=Category.INACTIVE_MAILBOX, rule="inactive", permanent=True)
+    gone = Judgement(
+        category=Category.INACTIVE_MAILBOX, rule="inactive", permanent=True, suppress=True
+    )
     bounced = settled(BUSY, judgement=gone)
     assert bounced.after.state is State.BOUNCED
     assert bounced.event.attempt is not None
@@ -244,9 +246,9 @@ def test_no_rule_makes_a_refusal_of_what_was_accepted_or_not_answered(reply: Smt
 @pytest.mark.parametrize(
     ("category", "bounce"),
     [
-        (Category.BAD_MAILBOX, "hard"),
+        (Category.BAD_MAILBOX, "soft"),  # nobody is sure of it who does not suppress
         (Category.BAD_DOMAIN, "hard"),
-        (Category.INACTIVE_MAILBOX, "hard"),
+        (Category.INACTIVE_MAILBOX, "soft"),
         (Category.POLICY_RELATED, "block"),
         (Category.SPAM_RELATED, "block"),
         (Category.AUTHENTICATION, "block"),
