@@ -46,6 +46,7 @@ from egress.sender.recorder import Recorder
 from egress.sender.safety import Safety, safety_of
 from egress.sender.shaping import Shaping
 from egress.sender.showing import Showcase, Who
+from egress.sender.unknowns import Unknowns
 from egress.shared_limits import SharedLimits
 from egress.signer import Signer
 from egress.sts_policies import StsPolicies
@@ -108,6 +109,7 @@ class Sender:
     resolver: MxResolver
     own: SourceAddress | None
     now: Callable[[], float]
+    unknowns: Unknowns
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ class Assembler:
         }
         self.resolver = resolver_of(host)
         self.own = own_source(host)
+        self.unknowns = Unknowns(self.control, now=self.now)
         self._bell: Callable[[], None] = lambda: None  # rung when orders or shaping change
         self._obey: Callable[[OrderBook], None] = lambda _: None
         documents = Documents(
@@ -225,6 +228,8 @@ class Assembler:
         def concluded(grant: Grant, exchanged: Exchanged) -> None:
             showcase.concluded(grant, exchanged)
             traced.concluded(grant, exchanged)
+            provider = grant.connection.site.provider
+            self.unknowns.met(exchanged.reply, exchanged.judgement, provider)
 
         dispatcher = Dispatcher(
             Plan(
@@ -245,6 +250,7 @@ class Assembler:
                 follow=follow(self._spans),
                 around=followed_send(self._spans),
                 concluded=concluded,
+                draining=lambda: leases.draining,
             )
         )
         lot = ParkingLot(self.control, self.parked, engine, now=self.now, bring=dispatcher.bring)
@@ -257,7 +263,7 @@ class Assembler:
             warmup=around.warmup, shared=around.shared, memory=around.memory, lot=lot,
             showcase=showcase, tls_memory=safety.memory, tls_reports=safety.reports,
             policies=safety.policies, router=router, resolver=self.resolver, own=self.own,
-            now=self.now,
+            now=self.now, unknowns=self.unknowns,
         )  # fmt: skip
 
     def _briefing(self, router: Router, pools: Pools, safety: Safety) -> Briefing:

@@ -42,6 +42,7 @@ def background(
         sender.tls_memory.run,
         sender.tls_reports.run,
         sender.policies.run,
+        sender.unknowns.run,
         lambda: TraceRunner(_trace_tools(sender, authorities)).run(stop),
         lambda: _show(sender, name),
     )
@@ -92,6 +93,7 @@ async def sign_off(sender: Sender) -> None:
         sender.warmup.close(),
         sender.shared.close(),
         sender.tls_reports.flush(),
+        sender.unknowns.flush(),
         sender.tls_memory.drain(),
         sender.policies.close(),
         asyncio.to_thread(remove_view, sender.process.id, sender.control),

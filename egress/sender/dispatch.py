@@ -59,6 +59,7 @@ class Plan:
     rules: Callable[[], Judge]
     now: Callable[[], float]
     pollers: int = 2
+    draining: Callable[[], bool] = lambda: False
     follow: Callable[[WakeUp], AbstractContextManager[object]] = nullcontext
     around: Callable[[Send], Send] = lambda send: send
     concluded: Callable[[Grant, Exchanged], None] = lambda _grant, _exchanged: None
@@ -156,7 +157,8 @@ class Dispatcher:
     async def _poll(self, lane: LaneClass, intake: Intake) -> None:
         while True:
             credit = self._engine.credits(lane) - self._fetched[lane]
-            if credit <= 0:
+            if credit <= 0 or self._plan.draining():
+                self._polled_at = self._plan.now()  # it was not the queue that did not answer
                 await asyncio.sleep(_LOOK_AGAIN)
                 continue
             most = min(_BATCH, credit)

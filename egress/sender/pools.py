@@ -1,8 +1,10 @@
 """Which pools a message may go out through, from rules that are read at most once a minute."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 from egress.sender.tenants import FRESH_SECONDS, Tenant
 from mailroom.domain.message import ServerId, Submission
@@ -11,6 +13,8 @@ from mailroom.domain.sending.source import Fleet
 from mailroom.ports.pool_rules import PoolRules
 
 _MAX_KEPT = 10_000
+
+log = logging.getLogger(__name__)
 
 
 class KeptPools:
@@ -50,8 +54,14 @@ class KeptPools:
         if reading is None:
             reading = asyncio.create_task(self._read(server, organisation), name="pool-rules")
             self._reading[server] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(server, None))
+            reading.add_done_callback(partial(self._has_read, server))
         return kept[1] if kept is not None else await asyncio.shield(reading)
+
+    def _has_read(self, server: ServerId, reading: asyncio.Task[PoolRuleSet]) -> None:
+        self._reading.pop(server, None)
+        if not reading.cancelled() and (trouble := reading.exception()) is not None:
+            # Who waits is told as well; who goes on with the old rules would not be.
+            log.error("pool rules are not read", exc_info=trouble, extra={"server": server})
 
     async def _read(self, server: ServerId, organisation: str) -> PoolRuleSet:
         found = await asyncio.to_thread(self._rules.of, server, organisation)

@@ -49,9 +49,10 @@ class PoolCreate(Body):
     purpose: Purpose = Purpose.MIXED
     organisations: References | None = None
     overflow: Reference | None = Field(None, description="Pool that takes what this one cannot")
-    prefer_ipv6: bool = Field(False, description="Try IPv6 first where both sides have it")
+    prefer_ipv6: bool = Field(default=False, description="Try IPv6 first where both sides have it")
     default: bool = Field(
-        False, description="Takes mail that nothing chooses a pool for; of several, the newest"
+        default=False,
+        description="Takes mail that nothing chooses a pool for; of several, the newest",
     )
     external_id: Reference | None = None
 

@@ -85,8 +85,9 @@ def _in_use(call: Call) -> tuple[ShapingSet, int | None]:
 
 def _provider(shaping: ShapingSet, call: Call, site: str) -> str:
     """Return the provider of a site: a provider's site has its name; of others hosts know it."""
-    if any(rule.id == site for rule in shaping.rules):
-        return site
+    name = site.partition(":")[0]  # of a region, or of another port
+    if any(rule.id == name for rule in shaping.rules):
+        return name
     shown = (path.provider for _, path in paths_of(views_of(call)) if path.site == site)
     return next(shown, OTHER)
 
