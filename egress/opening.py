@@ -80,7 +80,7 @@ class Opened:
 class NotOpened:
     """No target became a session; `reply` is the most telling of what was said.
 
-    `full` means that nothing was tried because no address had room for one more connection.
+    `full` means that an address was not tried because it had no room for one more connection.
     """
 
     reply: SmtpReply
@@ -186,10 +186,12 @@ class Opener:
         if isinstance(chosen, SmtpReply):
             return NotOpened(chosen)
         tried: list[Tried] = []
+        full = False
         for target in _distinct(chosen):
             if len(tried) >= settings.addresses:
                 break
             if not doorman.enter(target):
+                full = True
                 continue
             opened = await self._enter(target, wish, doorman)
             if isinstance(opened, Session):
@@ -198,7 +200,7 @@ class Opener:
             if relay and opened.phase == Phase.AUTH and opened.code:
                 self._remember_login(relay, opened)
                 return NotOpened(opened, tuple(tried))  # its other addresses would say the same
-        return _not_opened(tried, chosen)
+        return _not_opened(tried, chosen, full=full)
 
     def may_carry(
         self,
@@ -337,12 +339,13 @@ class Opener:
         )
 
 
-def _not_opened(tried: Sequence[Tried], chosen: Sequence[MxTarget]) -> NotOpened:
+def _not_opened(tried: Sequence[Tried], chosen: Sequence[MxTarget], *, full: bool) -> NotOpened:
     if not tried:
         text = f"{chosen[0].host} has as many connections as it may have"
         return NotOpened(SmtpReply(0, text, Phase.CONNECT), full=True)
     spoken = [each.reply for each in tried if each.reply.code]
-    return NotOpened((spoken or [tried[-1].reply])[-1], tuple(tried))
+    # One that had no room might have let us in: what the others said stands for nothing yet.
+    return NotOpened((spoken or [tried[-1].reply])[-1], tuple(tried), full=full)
 
 
 def _distinct(targets: Sequence[MxTarget]) -> Iterator[MxTarget]:

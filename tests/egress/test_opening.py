@@ -164,6 +164,17 @@ async def test_an_address_without_room_is_passed_over_and_failures_give_their_pl
     assert good.connections == 1
 
 
+async def test_what_one_host_says_stands_for_nothing_while_another_has_no_room() -> None:
+    bad = ScriptedMx({"banner": b"421 no\r\n"})
+    async with listening(bad):
+        targets = [bad.target("bad.test"), MxTarget("full.test", "127.0.0.2", 1)]
+        found = await Stand().opener.open(
+            targets, source=SOURCE, settings=PATH, doorman=Door({"bad.test"})
+        )
+    assert isinstance(found, NotOpened)
+    assert (found.full, found.reply.code, len(found.tried)) == (True, 421, 1)
+
+
 async def test_when_no_address_has_room_nothing_is_tried() -> None:
     target = MxTarget("mx.test", "127.0.0.1", 1)
     found = await Stand().opener.open([target], source=SOURCE, settings=PATH, doorman=Door(set()))
