@@ -162,6 +162,8 @@ class FleetWorld:
 
     def stopped(self, source: SourceAddress, site: Site, now: float) -> float | None:
         """See World.stopped."""
+        if not self.book().orders:
+            return None
         found = self.book().path_orders(
             address=source.id, pool=source.pool, site=site.key, provider=site.provider, now=now
         )
@@ -194,6 +196,8 @@ class FleetWorld:
 
     def ordered(self, job: JobFacts, site: Site, now: float) -> tuple[MoveKind, str, float] | None:
         """See World.ordered."""
+        if not self.book().orders:
+            return None
         effects = self.book().effects(job, provider=site.provider, site=site.key, now=now)
         if effects.end is not None:
             return _ENDS[effects.end.verb], effects.end.reason, now
@@ -204,6 +208,8 @@ class FleetWorld:
 
     def priority(self, job: JobFacts, site: Site, now: float) -> int | None:
         """See World.priority."""
+        if not self.book().orders:
+            return None
         effects = self.book().effects(job, provider=site.provider, site=site.key, now=now)
         return effects.priority
 
@@ -212,6 +218,8 @@ class FleetWorld:
         return 1.0
 
     def _throttles(self, job: JobFacts, site: Site, now: float) -> Sequence[Throttle]:
+        if not self.book().orders:
+            return ()
         return self.book().effects(job, provider=site.provider, site=site.key, now=now).throttles
 
     def _limiter(self, throttle: Throttle, now: float) -> Gcra:
