@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.api_tenant import ApiTenant, api_tenant_of
 from tests.support.customer import Customer
+from tests.support.operator import Operator, operator_of
 from tests.support.stack import Stack
 from tests.support.tenants import Tenants, tenants_of
 
@@ -22,3 +23,9 @@ def tenants(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Tenants:
 def api_tenant(customer: Customer) -> ApiTenant:
     """A tenant made over the management API; each test makes the servers it wants."""
     return api_tenant_of(customer)
+
+
+@pytest.fixture(scope="session")
+def operator(customer: Customer) -> Operator:
+    """The platform's operator."""
+    return operator_of(customer)
