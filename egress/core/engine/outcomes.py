@@ -67,7 +67,7 @@ class Outcomes(Ground):
         speaks = line is None or any(
             each.stage is not Stage.OPENING for each in line.connections.values()
         )
-        if speaks or not _is_host_trouble(judgement, reply):
+        if path.settings.adaptive and (speaks or not _is_host_trouble(judgement, reply)):
             path.control.not_opened(now, judgement, reply)
         self._blame(connection, path, judgement, reply, None, now)
         self.closed(connection)
