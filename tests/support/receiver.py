@@ -40,6 +40,7 @@ class Receiver:
     pause: Callable[[], object] = lambda: None
     most: int = 1_000
     taken: list[Taken] = field(default_factory=list)
+    began: list[Taken] = field(default_factory=list)
     refused: list[Taken] = field(default_factory=list)
     turned_away: int = 0
     open: int = 0
@@ -136,6 +137,7 @@ def _handler(site: Receiver) -> type[socketserver.StreamRequestHandler]:  # noqa
                         self.say("354 go on")
                         while self.rfile.readline() not in (b".\r\n", b""):
                             pass
+                        site.began.extend(wanted)
                         site.pause()
                         site.taken.extend(wanted)
                         self.say("250 2.0.0 taken")
