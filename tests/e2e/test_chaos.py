@@ -96,7 +96,7 @@ def weather(customer: Customer, victims: dict[str, Victim]) -> Iterator[Weather]
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_thousand_messages_outlive_every_kill(
     customer: Customer, tenant: Tenant, victims: dict[str, Victim], weather: Weather
 ) -> None:
@@ -112,7 +112,7 @@ def test_a_thousand_messages_outlive_every_kill(
     promised = traffic.promised.values()
     wait_for(
         lambda: not ledger.unfinished(promise.id for promise in promised),
-        within=180,
+        within=300,  # a lost reply is followed by three more copies, each up to half a minute later
         every=2,
         what="a final state of every message",
     )
@@ -234,12 +234,14 @@ def _endings_are_as_implied(entries: list[Entry], places: dict[str, str]) -> Non
         attempts = [event.attempt for event in after]
         assert all(attempts), entry
         told = [each.attempt for each in attempts if each and each.phase in HEARD]
-        assert told == list(range(1, entry.attempts + 1)), entry
+        # What was given up for lost is told again when its journal knows better.
+        assert list(dict.fromkeys(told)) == list(range(1, entry.attempts + 1)), entry
+        taken_back = len(told) - entry.attempts
         ends = [attempt.final for attempt in attempts if attempt]
         assert ends == [False] * (len(ends) - 1) + [True], entry
         assert entry.events[-1].type == entry.state, entry
         kinds = Counter(event.type for event in entry.events)
-        assert kinds[EventType.UNCERTAIN] == entry.uncertain, entry
+        assert kinds[EventType.UNCERTAIN] == entry.uncertain + taken_back, entry
         assert places[entry.recipient] != "drop-after-dot" or entry.uncertain, entry
 
 
