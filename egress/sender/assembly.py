@@ -28,7 +28,7 @@ from egress.orders import OrderDesk
 from egress.relays import KeptRoutes, Router
 from egress.resolver import MxResolver
 from egress.sender.attempt import Desk
-from egress.sender.briefing import Briefing, KeptSubmissions, Pools
+from egress.sender.briefing import Briefing, KeptSubmissions
 from egress.sender.copies import Copier
 from egress.sender.dispatch import Dispatcher, Plan
 from egress.sender.doors import PathDoors
@@ -217,26 +217,12 @@ class Assembler:
             showcase.parked[parked.site.key] += 1
             await holder[0].announce(parked, shard)
 
-        orders = around.orders
-        pools = ReroutedPools(
-            KeptPools(DynamoPoolRules(self._rows), lambda: leases.fleet, clock=time.monotonic),
-            lambda: orders.book,
-            self.now,
-        )
-        traced = AttemptLog(lambda: orders.book, self.now)
-
-        def concluded(grant: Grant, exchanged: Exchanged) -> None:
-            showcase.concluded(grant, exchanged)
-            traced.concluded(grant, exchanged)
-            provider = grant.connection.site.provider
-            self.unknowns.met(exchanged.reply, exchanged.judgement, provider)
-
         dispatcher = Dispatcher(
             Plan(
                 intakes=self.lanes,
                 desk=desk,
                 engine=engine,
-                briefing=self._briefing(router, pools, safety),
+                briefing=self._briefing(router, around, safety),
                 doors=PathDoors(safety.opener, engine).doors,
                 leaving=Leaving(
                     desk,
@@ -249,7 +235,7 @@ class Assembler:
                 now=self.now,
                 follow=follow(self._spans),
                 around=followed_send(self._spans),
-                concluded=concluded,
+                concluded=self._hearer(showcase, around.orders),
                 draining=lambda: leases.draining,
             )
         )
@@ -266,7 +252,25 @@ class Assembler:
             now=self.now, unknowns=self.unknowns,
         )  # fmt: skip
 
-    def _briefing(self, router: Router, pools: Pools, safety: Safety) -> Briefing:
+    def _hearer(self, showcase: Showcase, orders: OrderDesk) -> Callable[[Grant, Exchanged], None]:
+        """Return who hears of every reply to a message."""
+        traced = AttemptLog(lambda: orders.book, self.now)
+
+        def concluded(grant: Grant, exchanged: Exchanged) -> None:
+            showcase.concluded(grant, exchanged)
+            traced.concluded(grant, exchanged)
+            provider = grant.connection.site.provider
+            self.unknowns.met(exchanged.reply, exchanged.judgement, provider)
+
+        return concluded
+
+    def _briefing(self, router: Router, around: _Around, safety: Safety) -> Briefing:
+        leases, orders = around.leases, around.orders
+        pools = ReroutedPools(
+            KeptPools(DynamoPoolRules(self._rows), lambda: leases.fleet, clock=time.monotonic),
+            lambda: orders.book,
+            self.now,
+        )
         return Briefing(
             self.submissions,
             self.tenants,
