@@ -313,3 +313,14 @@ def test_a_path_that_is_not_adaptive_goes_on_whatever_is_said() -> None:
         fill(run, 40)
         run.run(START + 60)
         assert (run.delivered == 20) is not adaptive
+
+
+def test_connections_turned_away_together_are_one_answer_and_close_no_path() -> None:
+    """A receiver that takes four connections meets twenty that are opened at once."""
+    busy = SmtpReply(421, "4.7.0 too many connections", Phase.BANNER)
+    receiver = Receiver(connect=lambda _c, taken, _now: busy if taken >= 4 else None)
+    settings = PathSettings(connections=20, start_connections=20, connection_rate=None)
+    run = lab(receiver=receiver, shaping=lambda _site, _source: settings)
+    fill(run, 300)
+    run.run(START + 60)
+    assert run.delivered == 300

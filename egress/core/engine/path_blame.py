@@ -6,6 +6,7 @@ from egress.core.engine.triggers import BACKOFF_RATIO, SLOW_RATIO
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.judgement import Action, Category, Judgement, Scope, Verb
 
+_ONE_ANSWER = 1.0  # seconds in which failed connections count once
 SUSPEND_SECONDS = 600.0  # where no rule says how long
 CONNECT_FAILURES = 3  # in a row, until the path is probed
 _OURS = frozenset((Scope.PATH, Scope.ADDRESS))
@@ -69,7 +70,11 @@ def lost(path: PathStates, now: float, phase: str) -> None:
 
 
 def _trouble(path: PathStates, now: float, judgement: Judgement, cause: Cause) -> None:
-    path.failures += 1
+    # Connections opened in one go and turned away together are one answer, not a row of them.
+    is_another = now - path.failed_at >= _ONE_ANSWER
+    if is_another:
+        path.failures += 1
+        path.failed_at = now
     if path.state is PathState.PROBE:
         blamed = path.base > 0 or judgement.action(Verb.SUSPEND)
         if blamed or judgement.action(Verb.DISABLE_ADDRESS):

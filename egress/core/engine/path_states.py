@@ -53,6 +53,7 @@ class PathStates:
         self.shares, self.triggers = Shares(), Triggers()
         self.changes: deque[Transition] = deque(maxlen=_MOST_CHANGES)
         self.failures = 0  # connections that failed in a row
+        self.failed_at = -inf  # the last one that was counted
         self._clean = 0  # deliveries in BACKOFF
         self.version = 0  # rises when something changes that limits or the record depend on
         self.seen = now
