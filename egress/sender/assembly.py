@@ -13,7 +13,6 @@ from egress.aws.lane import SenderLane
 from egress.aws.parked import ParkedMail
 from egress.aws.suppressions import HostSuppressions
 from egress.binding import LocalBinder
-from egress.connecting import TlsPolicy, tls_context
 from egress.core.engine.bars import Bars
 from egress.core.engine.engine import Engine, EngineSettings
 from egress.core.engine.work import Grant, Parked
@@ -25,7 +24,7 @@ from egress.leases import Binder, LeaseKeeper, Process
 from egress.order_actions import OrderActions, ReroutedPools
 from egress.order_log import AttemptLog
 from egress.orders import OrderDesk
-from egress.relays import KeptRoutes, Router
+from egress.relays import Router
 from egress.resolver import MxResolver
 from egress.sender.attempt import Desk
 from egress.sender.briefing import Briefing, KeptSubmissions
@@ -39,7 +38,14 @@ from egress.sender.host import Host
 from egress.sender.leaving import Leaving
 from egress.sender.listener import Listener
 from egress.sender.parking_lot import ParkingLot
-from egress.sender.parts import limits_of, own_source, resolver_of, steady_clock, tenants_of
+from egress.sender.parts import (
+    limits_of,
+    own_source,
+    resolver_of,
+    router_of,
+    steady_clock,
+    tenants_of,
+)
 from egress.sender.path_memory import PathMemory
 from egress.sender.pools import KeptPools
 from egress.sender.recorder import Recorder
@@ -55,10 +61,8 @@ from egress.tls_reports import TlsReports
 from egress.warmup import WarmUp
 from mailroom.adapters.clients import client
 from mailroom.adapters.dynamo_control import ControlRow, DynamoControl
-from mailroom.adapters.dynamo_relays import RelayRows
 from mailroom.adapters.dynamo_sources import DynamoPoolRules, DynamoSources
 from mailroom.adapters.ec2_addresses import Ec2Addresses
-from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.tables import DirectoryRow, bound
 from mailroom.adapters.xray import Tracing
 from mailroom.domain.claim import claim_id
@@ -205,7 +209,7 @@ class Assembler:
 
     def _whole(self, engine: Engine, around: _Around) -> Sender:
         desk = followed_desk(self._desk(), self._spans)
-        router = self._router()
+        router = router_of(self._host, self.resolver, self._rows)
         safety = safety_of(
             self._host, self.resolver, self.control, process=self.process.id, now=self.now
         )
@@ -352,12 +356,6 @@ class Assembler:
         if not interface:
             return LocalBinder()
         return ElasticBinder(Ec2Addresses(client("ec2")), interface, clock=time.monotonic)
-
-    def _router(self) -> Router:
-        host = self._host
-        tls_context(TlsPolicy.VERIFIED, host.authorities)  # a file that cannot be read stops us now
-        read = RelayRows(self._rows, KmsKeyring(client("kms"))).relays
-        return Router(self.resolver, KeptRoutes(read, clock=time.monotonic, host=host.routes))
 
     def _who(self, leases: LeaseKeeper) -> Who:
         return Who(

@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_network
 
+from egress.connecting import TlsPolicy, tls_context
 from egress.core.mx import AddressGuard
+from egress.relays import KeptRoutes, Router
 from egress.resolver import MxResolver, ResolverSettings
 from egress.sender.host import Host
 from egress.sender.limits import SharedLimits as SendLimits
@@ -12,6 +14,7 @@ from egress.sender.tenants import Tenants
 from mailroom.adapters.clients import client
 from mailroom.adapters.dynamo_directory import DynamoDirectory
 from mailroom.adapters.dynamo_limits import DynamoLimits, bound_limits
+from mailroom.adapters.dynamo_relays import RelayRows
 from mailroom.adapters.dynamo_server_facts import DynamoServerFacts
 from mailroom.adapters.kms_keyring import KmsKeyring
 from mailroom.adapters.system import SystemClock
@@ -72,3 +75,10 @@ def limits_of(settings: Settings) -> SendLimits:
         now=time.time,
         notify=lambda server, told: facts.tell(limit_fact(server, told, time.time())),
     )
+
+
+def router_of(host: Host, resolver: MxResolver, rows: type[DirectoryRow]) -> Router:
+    """Return who says which way mail goes. Raises OSError if the authorities cannot be read."""
+    tls_context(TlsPolicy.VERIFIED, host.authorities)
+    read = RelayRows(rows, KmsKeyring(client("kms"))).relays
+    return Router(resolver, KeptRoutes(read, clock=time.monotonic, host=host.routes))

@@ -3,8 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from egress.sender.wiring import _router as sender_router
-from egress.sender.wiring import read_host
+from egress.sender.host import read_host
+from egress.sender.parts import resolver_of, router_of
 from mailroom.adapters import dynamo_relays
 from mailroom.adapters.dynamo_relays import RelayRows
 from mailroom.adapters.kms_keyring import KmsKeyring
@@ -115,7 +115,8 @@ async def test_the_sender_finds_its_routes_in_the_table(table, cloud):
     relay = Relay("203.0.114.1", 587, TlsPolicy.VERIFIED, LOGIN)
     table.relays().put_relay(MINE, "mine.example", relay)
     table.relays().put_relay("platform", "*", Relay("10.0.0.1", 25))
-    router = sender_router(cloud.settings, host)
+    rows = bound(DirectoryRow, cloud.settings.resource("table", "directory"))
+    router = router_of(host, resolver_of(host), rows)
     found = {
         domain: (await router.hosts(ServerId("abcdefghij"), domain)).relay
         for domain in ("mine.example", "here.example", "other.example")
