@@ -323,9 +323,7 @@ class Assembler:
                 ),
             ),
             wake=self._wake,
-            settled=Recorder(
-                self.deliveries, journal, self._wake, time.time, self.deliveries.correct
-            ),
+            settled=Recorder(self.deliveries, journal, self._wake, time.time),
             policy=settings.retry,
             faults=faults_of(self._host.fault_file),
             now=time.time,

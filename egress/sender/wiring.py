@@ -64,12 +64,7 @@ async def run(settings: Settings, host: Host) -> None:
         clients = Clients(await aws("dynamodb"), await aws("sqs"), await aws("s3"))
         sender = Assembler(settings, host, clients, tracing_of(settings)).sender()
         try:
-            await recover(
-                sender.desk.journal.replay,
-                sender.desk,
-                sender.deliveries,
-                sender.deliveries.correct,
-            )
+            await recover(sender.desk.journal.replay, sender.desk, sender.deliveries)
             await _work(sender, settings, host, stop)
         finally:
             lanes = (lane.drain() for lane in sender.lanes)

@@ -1,21 +1,16 @@
 """Paths on a running stack: they find a receiver's limits, close, stay closed, and stand apart."""
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.support.api_tenant import ApiTenant
 from tests.support.customer import Customer, wait_for
-from tests.support.killing import Victim
 from tests.support.operator import Operator
 from tests.support.receiver import Receiver, receiver_of
-from tests.support.stack import Stack
 
 pytestmark = pytest.mark.stack
 _GMAIL = ".gmail-alike.test"
-_RATE = "421 4.7.28 Gmail has detected an unusual rate of email originating from your IP address"
 _DMARC = "421 4.7.32 Your email has been rate limited because the From: header is not aligned"
 
 
@@ -35,24 +30,6 @@ def is_in_use(operator: Operator) -> bool:
     now = operator.api.get("/egress/shaping")["version"]["number"]
     used = [host["shaping"] for host in operator.api.get("/egress/hosts")["data"]]
     return bool(used) and all(str(now) in each.split() for each in used)
-
-
-def closed(
-    operator: Operator, site: Receiver, seconds: float, but: str = ""
-) -> dict[str, Any] | None:
-    """A path to the site that is suspended for longer than `seconds`, of a process not `but`."""
-    found: list[dict[str, Any]] = operator.api.get("/egress/paths", provider="gmail", limit=100)[
-        "data"
-    ]
-    for each in found:
-        if (
-            site.domain in each["site"]
-            and each["state"] == "suspended"
-            and each["process"] != but
-            and each["until"] - time.time() > seconds
-        ):
-            return each
-    return None
 
 
 def test_a_limit_of_connections_is_found_with_few_deferrals(
@@ -94,27 +71,6 @@ def test_a_dead_site_does_not_delay_others_and_gets_its_mail_when_it_lives(
     with dead.running():
         wait_for(lambda: len(dead.taken) == 300, within=90, what="all to arrive")
     assert set(dead.recipients) == set(ids)
-
-
-def test_a_path_closed_for_its_rate_stays_closed_over_a_restart_until_it_is_ordered_normal(
-    api_tenant: ApiTenant, operator: Operator, gmail: Receiver, stack: Stack
-) -> None:
-    server = api_tenant.server("Too fast")
-    gmail.refuse = lambda _to, _peer: _RATE
-    (id_,) = server.send([gmail.box()]).values()
-    key = wait_for(lambda: closed(operator, gmail, 0), what="the path to be suspended")
-    assert "gmail-rate" in key["cause"]
-    assert key["until"]
-    # Rules' minutes are seconds here: more strikes make it last over a restart.
-    long = wait_for(lambda: closed(operator, gmail, 25), within=60, what="a longer silence")
-    Victim(stack, "sender").kill()
-    again = wait_for(
-        lambda: closed(operator, gmail, 0, but=key["process"]), within=40, what="the path again"
-    )
-    assert again["until"] == pytest.approx(long["until"], abs=1)
-    gmail.refuse = lambda _to, _peer: ""
-    operator.order("normal", site=key["site"], seconds=30)
-    server.in_state(id_, "sent")
 
 
 def test_what_a_receiver_has_against_one_domain_is_no_matter_of_another_tenant(

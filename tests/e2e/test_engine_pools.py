@@ -104,7 +104,7 @@ def test_a_pool_of_another_organisation_is_not_used(
     api_tenant: ApiTenant, operator: Operator, site: Receiver
 ) -> None:
     pool = pool_of(operator, 1, purpose="dedicated", organisations=["somebody-else"])
-    server = api_tenant.server("Stranger")
+    server = api_tenant.server(f"Stranger {secrets.token_hex(3)}")
     refused = server.owner.ask(
         "POST", f"{server.path}/pool-rules", {"pool": pool.id, "to": [site.domain]}
     )
