@@ -32,6 +32,7 @@ class SimWorld:
 
     addresses: list[SourceAddress] = field(default_factory=list)
     overflows: dict[str, str] = field(default_factory=dict)
+    elsewhere: set[str] = field(default_factory=set)
     shaping: Callable[[Site, SourceAddress], PathSettings] = lambda _site, _source: PathSettings()
     lost: set[str] = field(default_factory=set)
     rooms: Callable[[SourceAddress, str, float], float] = lambda _source, _provider, now: now
@@ -48,6 +49,10 @@ class SimWorld:
     def sources(self, pool: str) -> Sequence[SourceAddress]:
         """See World.sources."""
         return [a for a in self.addresses if a.pool == pool and a.id not in self.lost]
+
+    def is_elsewhere(self, pool: str) -> bool:
+        """See World.is_elsewhere."""
+        return pool in self.elsewhere
 
     def overflow(self, pool: str) -> str:
         """See World.overflow."""

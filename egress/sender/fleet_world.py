@@ -11,10 +11,10 @@ from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts
 from mailroom.domain.sending.judgement import Judgement
 from mailroom.domain.sending.order import OrderVerb
-from mailroom.domain.sending.order_book import OrderBook, Throttle
+from mailroom.domain.sending.order_book import Effects, OrderBook, Throttle
 from mailroom.domain.sending.path import PathKey, Site
 from mailroom.domain.sending.settings import AddressLimits, PathSettings
-from mailroom.domain.sending.source import HOST_POOL, Fleet, SourceAddress
+from mailroom.domain.sending.source import HOST_POOL, AddressState, Fleet, SourceAddress
 
 PAUSE_LOOK = 300.0  # seconds after which paused mail is looked at again
 _MOST_THROTTLES = 1_000
@@ -114,6 +114,12 @@ class FleetWorld:
         held = self.holder.held()
         return [each for each in held if each.pool == pool and each.id in self.known]
 
+    def is_elsewhere(self, pool: str) -> bool:
+        """See World.is_elsewhere. Mail for a host's own address may come to a host without one."""
+        if pool == HOST_POOL:
+            return True
+        return any(each.state is not AddressState.DISABLED for each in self.holder.fleet.of(pool))
+
     def overflow(self, pool: str) -> str:
         """See World.overflow."""
         facts = self.holder.fleet.pools.get(pool)
@@ -162,8 +168,6 @@ class FleetWorld:
 
     def stopped(self, source: SourceAddress, site: Site, now: float) -> float | None:
         """See World.stopped."""
-        if not self.book().orders:
-            return None
         found = self.book().path_orders(
             address=source.id, pool=source.pool, site=site.key, provider=site.provider, now=now
         )
@@ -196,9 +200,7 @@ class FleetWorld:
 
     def ordered(self, job: JobFacts, site: Site, now: float) -> tuple[MoveKind, str, float] | None:
         """See World.ordered."""
-        if not self.book().orders:
-            return None
-        effects = self.book().effects(job, provider=site.provider, site=site.key, now=now)
+        effects = self._effects(job, site, now)
         if effects.end is not None:
             return _ENDS[effects.end.verb], effects.end.reason, now
         if effects.paused_until is not None:
@@ -208,19 +210,17 @@ class FleetWorld:
 
     def priority(self, job: JobFacts, site: Site, now: float) -> int | None:
         """See World.priority."""
-        if not self.book().orders:
-            return None
-        effects = self.book().effects(job, provider=site.provider, site=site.key, now=now)
-        return effects.priority
+        return self._effects(job, site, now).priority
 
     def weight(self, tenant: str) -> float:
         """See World.weight."""
         return 1.0
 
     def _throttles(self, job: JobFacts, site: Site, now: float) -> Sequence[Throttle]:
-        if not self.book().orders:
-            return ()
-        return self.book().effects(job, provider=site.provider, site=site.key, now=now).throttles
+        return self._effects(job, site, now).throttles
+
+    def _effects(self, job: JobFacts, site: Site, now: float) -> Effects:
+        return self.book().effects(job, provider=site.provider, site=site.key, now=now)
 
     def _limiter(self, throttle: Throttle, now: float) -> Gcra:
         limiter = self.throttles.get(throttle.key)
@@ -231,8 +231,3 @@ class FleetWorld:
         elif limiter.rate != throttle.rate:
             limiter.change(throttle.rate, now)
         return limiter
-
-
-def rerouted(pools: tuple[str, ...], pool: str) -> tuple[str, ...]:
-    """Return the pools of a delivery that an order sends through another one."""
-    return (pool,) if pool else pools or (HOST_POOL,)

@@ -86,7 +86,8 @@ class Leaving:
     async def _put_off(self, move: Move) -> None:
         job = move.job
         jitter = (self.desk.jitter() + 1) / 2 * self.spread / self.desk.policy.divisor
-        until = max(move.until or 0.0, self.desk.now()) + jitter
+        # A bar may hold for ever; the delivery does not live so long.
+        until = min(max(move.until or 0.0, self.desk.now()) + jitter, job.expires_at)
         if await self.places.put_off(job.key, job.generation, until):
             log.info("put off", extra={**_about(job), "until": until, "why": move.reason})
 

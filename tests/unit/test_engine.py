@@ -7,6 +7,7 @@ import pytest
 
 from bench.engine_lab import OK, START, Lab, Receiver, SimWorld, make_job, path_blame
 from egress.core.engine.engine import EngineSettings
+from egress.core.engine.path_record import PathState
 from egress.core.engine.work import MoveKind
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import LaneClass
@@ -324,3 +325,26 @@ def test_connections_turned_away_together_are_one_answer_and_close_no_path() -> 
     fill(run, 300)
     run.run(START + 60)
     assert run.delivered == 300
+
+
+def test_mail_of_a_pool_that_another_host_has_does_not_overflow_here() -> None:
+    run = lab(source("b", pool="big"), overflows={"pool": "big"}, elsewhere={"pool"})
+    run.offer(make_job(1, pools=("pool", "big")), SITE)
+    ((_, move),) = run.moves
+    assert (move.kind, move.pool) == (MoveKind.PARK, "pool")
+
+
+def test_mail_of_a_pool_that_nobody_can_have_overflows() -> None:
+    run = lab(source("b", pool="big"), overflows={"pool": "big"})
+    run.offer(make_job(1, pools=("pool", "big")), SITE)
+    run.run(START + 60)
+    assert run.delivered == 1
+
+
+def test_greylisted_mail_does_not_wait_for_an_address_whose_path_is_closed() -> None:
+    run = lab(source("a"), source("b"))
+    path = run.engine.paths.of(run.world.addresses[1], SITE, START)
+    path.control.ordered(START, PathState.SUSPENDED, START + 7_200, "a test", "ann")
+    run.offer(make_job(1, sticky="b"), SITE)
+    run.run(START + 60)
+    assert [seen.path.address for seen in run.seen] == ["a"]

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from egress.core.engine.desk import Desk, Line
 from egress.core.engine.fitting import Fitting
-from egress.core.engine.ground import NEVER, EngineSettings
+from egress.core.engine.ground import NEVER, PATIENCE, EngineSettings
 from egress.core.engine.outcomes import Outcomes
 from egress.core.engine.paths import Path
 from egress.core.engine.ready import ReadyQueue
@@ -38,7 +38,6 @@ from mailroom.domain.sending.path import PathKey, Site
 
 __all__ = ["Engine", "EngineSettings"]
 
-PATIENCE = 30.0  # mail waits here for a path that opens within so many seconds
 _PROBED = 5
 
 
@@ -92,16 +91,19 @@ class Engine(Outcomes):
         if (leaving := fitting.leaves(job, now)) is not None:
             return leaving
         opens, reason = self._opens(desk, now, offer.group)
-        until = None
         if opens > now + PATIENCE:
-            until = None if opens == NEVER else opens
-        elif self._is_full(desk, now):
+            return self._parked(job, desk, offer.group, opens, reason)
+        if self._is_full(desk, now):
             reason = "enough mail for it waits on the host"
-        else:
-            return None
-        closed = opens > now + PATIENCE
+            return Move(job, MoveKind.PARK, site, pool, reason, group=offer.group)
+        return None
+
+    def _parked(self, job: JobFacts, desk: Desk, group: str, opens: float, reason: str) -> Move:
+        """Return how a job leaves that no path takes before `opens`."""
+        until = None if opens == NEVER else opens
+        pool = desk.key.pool
         return Move(
-            job, MoveKind.PARK, site, pool, reason, until, group=offer.group, is_trouble=closed
+            job, MoveKind.PARK, desk.site, pool, reason, until, group=group, is_trouble=True
         )
 
     # What is to be done.
@@ -174,7 +176,7 @@ class Engine(Outcomes):
             return when
         if path.key in barren:
             return NEVER  # said before
-        fitting = Fitting(self._world, self.bars, desk.site, desk.key.pool)
+        fitting = Fitting(self._world, self.bars, desk.site, desk.key.pool, self._may_come)
         bulk = self._bulk_may(desk, path, now)
         job = line.queue.pick(lambda each: fitting.judge(each, path, line.queue, now), bulk=bulk)
         for move in fitting.leaving:
@@ -291,14 +293,8 @@ class Engine(Outcomes):
             if opens <= now + PATIENCE:
                 soonest = min(soonest, opens if opens > now else NEVER)
                 continue
-            until = None if opens == NEVER else opens
             for job in line.queue.remove(lambda _: True):
-                self._leave(
-                    Move(
-                        job, MoveKind.PARK, desk.site, desk.key.pool, reason, until,
-                        group=line.key.group, is_trouble=True,
-                    )
-                )  # fmt: skip
+                self._leave(self._parked(job, desk, line.key.group, opens, reason))
         return soonest
 
     def _close_idle(self, desk: Desk, now: float, work: Work) -> float:
@@ -326,11 +322,11 @@ class Engine(Outcomes):
 
     # The world changes.
 
-    def lost(self, address: str) -> list[Connection]:
-        """Return the connections from an address that is ours no more."""
-        for key in self._desks:
-            self._dirty[key] = None
-        return [each for each in self._connections.values() if each.path.address == address]
+    def lost(self, address: str) -> None:
+        """Look at what used an address that is ours no more: its idle connections go."""
+        for connection in self._connections.values():
+            if connection.path.address == address:
+                self._dirty[connection.desk] = None
 
     def reconsider(self, now: float) -> None:
         """Look at all waiting mail again: orders, settings or sources have changed."""

@@ -1,5 +1,6 @@
 """Whether a waiting job may go on a path now, and what becomes of it if it never may from here."""
 
+from collections.abc import Callable
 from math import ceil
 
 from egress.core.engine.bars import Bars
@@ -17,13 +18,22 @@ SHORT_WAIT = 2.0  # seconds that a job waits in place for a limit of its own
 class Fitting:
     """Judges the jobs of one desk; `leaving` and `soonest` gather what it found on the way."""
 
-    __slots__ = ("_bars", "_pool", "_site", "_world", "leaving", "soonest")
+    __slots__ = ("_bars", "_may_come", "_pool", "_site", "_world", "leaving", "soonest")
 
-    def __init__(self, world: World, bars: Bars, site: Site, pool: str) -> None:
+    def __init__(
+        self,
+        world: World,
+        bars: Bars,
+        site: Site,
+        pool: str,
+        may_come: Callable[[str, Site, float], bool] = lambda _address, _site, _now: False,
+    ) -> None:
+        """Take who says whether the address that greylisted mail must come from may send soon."""
         self._world = world
         self._bars = bars
         self._site = site
         self._pool = pool
+        self._may_come = may_come
         self.leaving: list[Move] = []
         self.soonest = float("inf")
 
@@ -54,16 +64,14 @@ class Fitting:
         if move is not None:
             self.leaving.append(move)
             return Fit.OUT
-        if job.sticky and job.sticky != path.source.id and self._may_come(job.sticky, now):
+        is_another = bool(job.sticky) and job.sticky != path.source.id
+        if is_another and self._may_come(job.sticky, self._site, now):
             return Fit.LATER
         if queue.tenants > 1:
             most = ceil(path.settings.tenant_share * path.control.permit(now).connections)
             if path.flight.tenants[job.tenant] >= max(1, most):
                 return Fit.TENANT_LATER
         return Fit.NOW
-
-    def _may_come(self, address: str, now: float) -> bool:
-        return self._world.holds(address, now)
 
     def _move(self, job: JobFacts, kind: MoveKind, reason: str, until: float | None = None) -> Move:
         return Move(job, kind, self._site, self._pool, reason, until)

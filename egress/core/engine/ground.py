@@ -11,11 +11,12 @@ from egress.core.engine.work import Connection, DeskKey, Move, Stage, Work
 from egress.core.engine.world import World
 from mailroom.domain.message import DeliveryKey
 from mailroom.domain.sending.job import JobFacts
-from mailroom.domain.sending.path import Site
+from mailroom.domain.sending.path import PathKey, Site
 
 NEVER = float("inf")
 _MOST_READY, _LEAST_READY = 500, 10
 _READY_MINUTES = 1.5
+PATIENCE = 30.0  # mail waits here for a path that opens within so many seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,16 @@ class Ground:
         self._numbers = count(1)
 
     def _pool(self, job: JobFacts) -> str | None:
-        return next((pool for pool in job.pools if self._world.sources(pool)), None)
+        """Return the pool at whose desk a job waits here; None if other processes have its pool.
+
+        A pool that nobody can send from is passed over.
+        """
+        for pool in job.pools:
+            if self._world.sources(pool):
+                return pool
+            if self._world.is_elsewhere(pool):
+                return None
+        return None
 
     def _desk(self, key: DeskKey, site: Site) -> Desk:
         desk = self._desks.get(key)
@@ -103,6 +113,13 @@ class Ground:
         room = self._world.room(path.source, path.site.provider, now)
         return (room, "the address is being warmed up") if room > now else (now, "")
 
+    def _may_come(self, address: str, site: Site, now: float) -> bool:
+        """Say whether a greylisted job may hope for the address that was told to wait."""
+        if not self._world.holds(address, now):
+            return False
+        path = self.paths.find(PathKey(address, site.key))
+        return path is None or self._usable(path, now)[0] <= now + PATIENCE
+
     def _most(self, path: Path, now: float) -> int:
         """Return how many connections a path may have."""
         most = path.control.permit(now).connections
@@ -129,7 +146,7 @@ class Ground:
         if (line := self._line(connection)) is not None:
             line.connections.pop(connection.number, None)
         self.paths.closed(self.paths.known(connection.path), connection)
-        self._dirty[DeskKey(*connection.line[:2])] = None
+        self._dirty[connection.desk] = None
         self._feed_starved()
 
     def _feed_starved(self) -> None:
@@ -149,5 +166,5 @@ class Ground:
         self._keys.discard(move.job.key)
 
     def _line(self, connection: Connection) -> Line | None:
-        desk = self._desks.get(DeskKey(*connection.line[:2]))
+        desk = self._desks.get(connection.desk)
         return desk.lines.get(connection.line.group) if desk else None

@@ -7,7 +7,7 @@ from egress.core.engine.ground import Ground
 from egress.core.engine.path_states import SILENT
 from egress.core.engine.paths import Path
 from egress.core.engine.ready import Fit
-from egress.core.engine.work import Connection, DeskKey, Move, MoveKind, Stage
+from egress.core.engine.work import Connection, Move, MoveKind, Stage
 from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import JobFacts, LaneClass
 from mailroom.domain.sending.judgement import Category, Judgement, Scope, Verb
@@ -29,7 +29,7 @@ class Outcomes(Ground):
         connection.stage, connection.since, connection.opened_at = Stage.IDLE, now, now
         if (line := self._line(connection)) is not None:
             line.alive()
-        self._dirty[DeskKey(*connection.line[:2])] = None
+        self._dirty[connection.desk] = None
 
     def reopened(self, connection: Connection, now: float) -> None:
         """Note that a granted connection was of no use, and another one has taken its place."""
@@ -63,13 +63,14 @@ class Outcomes(Ground):
         """
         path = self.paths.known(connection.path)
         line = self._line(connection)
+        blamed = judgement if path.settings.adaptive else _unblamed(judgement)
         # Connections that are being opened beside this one say nothing for the hosts yet.
         speaks = line is None or any(
             each.stage is not Stage.OPENING for each in line.connections.values()
         )
         if path.settings.adaptive and (speaks or not _is_host_trouble(judgement, reply)):
             path.control.not_opened(now, judgement, reply)
-        self._blame(connection, path, judgement, reply, None, now)
+        self._blame(path, blamed, reply, None, now)
         self.closed(connection)
         if line is None or line.connections:
             return
@@ -100,7 +101,8 @@ class Outcomes(Ground):
         `usable` says whether the connection can carry another message.
         """
         path = self.paths.known(connection.path)
-        judgement = _unblamed(judgement) if not path.settings.adaptive else judgement
+        if judgement is not None and not path.settings.adaptive:
+            judgement = _unblamed(judgement)
         job, slow = self._ended(connection, path, now)
         in_use = len(path.flight.open)
         if judgement is None:
@@ -110,7 +112,7 @@ class Outcomes(Ground):
                 line.alive()
         else:
             path.control.refused(now, judgement, reply, in_use)
-            self._blame(connection, path, judgement, reply, job, now)
+            self._blame(path, judgement, reply, job, now)
             if judgement.action(Verb.MESSAGES_PER_CONNECTION):
                 path.control.carried(connection.carried - 1, now)
             usable = usable and not judgement.action(Verb.CLOSE_CONNECTION)
@@ -119,11 +121,7 @@ class Outcomes(Ground):
             self._world.ended(
                 path.source, path.site.provider, judgement, reply, now, silenced=silenced
             )
-        if usable:
-            connection.stage, connection.since = Stage.IDLE, now
-            self._dirty[DeskKey(*connection.line[:2])] = None
-        else:
-            self.closed(connection)
+        self._go_on(connection, now, usable=usable)
 
     def returned(self, connection: Connection, now: float, *, usable: bool = True) -> None:
         """Note that a granted job was not offered to anybody: held, claimed elsewhere, given up."""
@@ -133,9 +131,12 @@ class Outcomes(Ground):
         if job is not None:
             path.control.refund_message(job.size)
             self._world.unsent(path.source, path.site.provider, now)
+        self._go_on(connection, now, usable=usable)
+
+    def _go_on(self, connection: Connection, now: float, *, usable: bool) -> None:
         if usable:
             connection.stage, connection.since = Stage.IDLE, now
-            self._dirty[DeskKey(*connection.line[:2])] = None
+            self._dirty[connection.desk] = None
         else:
             self.closed(connection)
 
@@ -165,7 +166,6 @@ class Outcomes(Ground):
 
     def _blame(
         self,
-        connection: Connection,
         path: Path,
         judgement: Judgement,
         reply: SmtpReply,
@@ -184,9 +184,9 @@ class Outcomes(Ground):
         )
 
 
-def _unblamed(judgement: Judgement | None) -> Judgement | None:
+def _unblamed(judgement: Judgement) -> Judgement:
     """Return a judgement that blames neither the path nor its address for anything."""
-    if judgement is None or judgement.scope not in (Scope.PATH, Scope.ADDRESS):
+    if judgement.scope not in (Scope.PATH, Scope.ADDRESS):
         return judgement
     return replace(judgement, scope=Scope.MESSAGE, actions=())
 

@@ -77,6 +77,10 @@ class Paths:
         """Return a path that was used before. Raises KeyError."""
         return self._paths[key]
 
+    def find(self, key: PathKey) -> Path | None:
+        """Return a path if it was used before."""
+        return self._paths.get(key)
+
     def may_connect(self, source: SourceAddress) -> bool:
         """Say whether an address may have one more connection, over all sites."""
         most = self._limits[source.id].connections

@@ -48,6 +48,11 @@ class Connection:
     opened_at: float = 0.0
     job: JobFacts | None = None
 
+    @property
+    def desk(self) -> DeskKey:
+        """The desk of its line."""
+        return DeskKey(self.line.pool, self.line.site)
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -95,11 +100,6 @@ class Work:
     closes: list[Connection] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     at: float | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return not (self.grants or self.opens or self.closes or self.moves)
 
 
 @dataclass(frozen=True, slots=True)

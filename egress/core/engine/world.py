@@ -19,6 +19,9 @@ class World(Protocol):
     def sources(self, pool: str) -> Sequence[SourceAddress]:
         """Return the addresses of a pool that this process may send from."""
 
+    def is_elsewhere(self, pool: str) -> bool:
+        """Say whether other processes send, or could, from a pool of which nothing is ours."""
+
     def overflow(self, pool: str) -> str:
         """Return the pool that takes what this one may not send now, "" for none."""
 

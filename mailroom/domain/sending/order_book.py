@@ -150,6 +150,8 @@ class OrderBook:
         What is not known of its way yet is ""; orders that select by it do not fit then. What
         `path_orders` says of the path comes on top.
         """
+        if not self.orders:
+            return NO_EFFECTS
         where = (provider, site, address, now)
         found: list[_Compiled] = []
         for read, index in self._by_facts:
