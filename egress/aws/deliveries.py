@@ -18,6 +18,7 @@ from mailroom.adapters.names import (
     read_delivery_key,
     shard_of,
 )
+from mailroom.domain.claim import claim_name
 from mailroom.domain.event import Event, EventType, dump_event
 from mailroom.domain.lifecycle import CLAIMABLE, State
 from mailroom.domain.message import (
@@ -128,15 +129,15 @@ class Deliveries:
         statement, parameters = self._verdict(after, event, lost=False)
         return applied(await self._write(statement, *parameters, *place(after.key), _s(claim)))
 
-    async def correct(self, after: Delivery, event: Event) -> Delivery | None:
-        """Write down late what came of an attempt whose claim was given up for lost.
+    async def correct(self, claim: str, after: Delivery, event: Event) -> Delivery | None:
+        """Write down late what came of an attempt whose `claim` was given up for lost.
 
         `after` and `event` are those of its settlement. Returns the delivery as it is then, its
         generation one higher, so that the other copy's wake-ups are stale. None, and nothing is
         changed, if its claim was not given up, or somebody has claimed it since.
         """
         item = await self._get(*_texts(after.key))
-        if item is None or not _was_given_up(item, after):
+        if item is None or not _was_given_up(item, claim, after):
             return None
         known = replace(after, generation=after.generation + 1)
         statement, parameters = self._verdict(known, event, lost=True)
@@ -234,13 +235,16 @@ class Deliveries:
 _GIVEN_UP = (State.DEFERRED, State.UNCERTAIN)
 
 
-def _was_given_up(item: Item, after: Delivery) -> bool:
-    """Say whether the last that happened to a delivery is that the claim of `after` was lost."""
+def _was_given_up(item: Item, claim: str, after: Delivery) -> bool:
+    """Say whether the last that happened to a delivery is that `claim` was lost."""
     if int(item["gen"]["N"]) != after.generation or "event" not in item:
         return False
-    last = json.loads(item["event"]["S"]).get("id")
+    last = json.loads(item["event"]["S"])
     is_unclaimed = item["state"]["S"] in _GIVEN_UP
-    return is_unclaimed and last == f"{after.key}/{after.generation}/{EventType.UNCERTAIN}"
+    is_loss = last.get("id") == f"{after.key}/{after.generation}/{EventType.UNCERTAIN}"
+    # Of one generation there may have been other claims, which their process never had.
+    is_its = (last.get("attempt") or {}).get("log_id") == claim_name(claim)
+    return is_unclaimed and is_loss and is_its
 
 
 def _memory(after: Delivery) -> Mapping[str, dict[str, Any] | None]:

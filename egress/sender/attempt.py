@@ -58,6 +58,12 @@ class Book(Protocol):
     def settle(self, claim: str, after: Delivery, event: Event) -> Awaitable[bool]:
         """Write the verdict; False if the claim is not ours any more."""
 
+    def correct(self, claim: str, after: Delivery, event: Event) -> Awaitable[Delivery | None]:
+        """Write down late what came of a claim that was given up for lost.
+
+        None if it was not, or somebody has claimed the delivery since.
+        """
+
     def get(self, key: DeliveryKey) -> Awaitable[Delivery | None]:
         """Return the delivery as it is now."""
 

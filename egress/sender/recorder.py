@@ -6,20 +6,12 @@ from collections.abc import Awaitable, Callable
 from egress.journal import Journal
 from egress.sender.attempt import Book
 from egress.sender.persist import until_done, wake
-from mailroom.domain.event import Event, EventType
+from mailroom.domain.event import EventType
 from mailroom.domain.lifecycle import CLAIMABLE
 from mailroom.domain.message import Delivery, WakeUp
 from mailroom.domain.settlement import Settlement
 
 log = logging.getLogger(__name__)
-
-# Writes down what came of an attempt whose claim was given up for lost; None if it was not, or
-# somebody has claimed the delivery since (egress.aws.deliveries.Deliveries.correct).
-Correct = Callable[[Delivery, Event], Awaitable[Delivery | None]]
-
-
-async def no_correction(_after: Delivery, _event: Event) -> None:
-    """Leave what was given up for lost as it is."""
 
 
 class Recorder:
@@ -31,9 +23,7 @@ class Recorder:
         journal: Journal,
         wake: Callable[[WakeUp, float], Awaitable[bool]],
         now: Callable[[], float],
-        correct: Correct = no_correction,
     ) -> None:
-        self._correct = correct
         self._book = book
         self._journal = journal
         self._wake = wake
@@ -50,16 +40,18 @@ class Recorder:
         ours = await until_done(
             lambda: self._book.settle(claim, settlement.after, settlement.event)
         )
-        after = settlement.after if ours else await self._late(settlement)
+        after = settlement.after if ours else await self._late(claim, settlement)
         try:
             self._journal.settled(claim)
         finally:  # a journal that is broken must not keep the delivery from other hosts
             await self._go_on(claim, after)
 
-    async def _late(self, settlement: Settlement) -> Delivery | None:
+    async def _late(self, claim: str, settlement: Settlement) -> Delivery | None:
         if settlement.event.type is EventType.UNCERTAIN:
             return None
-        return await until_done(lambda: self._correct(settlement.after, settlement.event))
+        return await until_done(
+            lambda: self._book.correct(claim, settlement.after, settlement.event)
+        )
 
     async def _go_on(self, claim: str, after: Delivery | None) -> None:
         if after is None:

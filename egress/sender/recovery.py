@@ -20,7 +20,6 @@ from typing import Protocol, TypeAlias
 from egress.core.journal_log import ClaimRecord, Replay, Unrecorded
 from egress.sender.attempt import Desk, give_back
 from egress.sender.persist import wake
-from egress.sender.recorder import Correct, no_correction
 from mailroom.domain.event import load_event
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
@@ -39,13 +38,11 @@ class Reader(Protocol):
         """Return the delivery as it is now."""
 
 
-async def recover(
-    replay: Replay, desk: Desk, reader: Reader, correct: Correct = no_correction
-) -> None:
+async def recover(replay: Replay, desk: Desk, reader: Reader) -> None:
     """Settle every claim in `replay`. Raises what AWS raises: then nothing new is begun."""
     steps: dict[DeliveryKey, list[_Step]] = defaultdict(list)
     for record in replay.released:
-        steps[_key(record)].append(partial(_released, record, desk, reader, correct))
+        steps[_key(record)].append(partial(_released, record, desk, reader))
     for record in replay.uncertain:
         steps[_key(record)].append(partial(_uncertain, record, desk, reader))
     for unrecorded in replay.unrecorded:
@@ -70,19 +67,19 @@ async def _in_order(steps: Sequence[_Step], turn: asyncio.Semaphore) -> None:
             await step()
 
 
-async def _released(record: ClaimRecord, desk: Desk, reader: Reader, correct: Correct) -> None:
+async def _released(record: ClaimRecord, desk: Desk, reader: Reader) -> None:
     delivery = await reader.get(_key(record))
     if delivery is not None and delivery.claim == record.claim:
         await give_back(delivery, desk, wake_after=0.0)
         return
     if delivery is not None and delivery.generation == record.generation + 1:
-        await _revive(delivery, desk, correct)
+        await _revive(record.claim, delivery, desk)
     desk.journal.settled(record.claim)
 
 
-async def _revive(delivery: Delivery, desk: Desk, correct: Correct) -> None:
+async def _revive(claim: str, delivery: Delivery, desk: Desk) -> None:
     settlement = revive(delivery, now=desk.now())
-    revived = await correct(settlement.after, settlement.event)
+    revived = await desk.book.correct(claim, settlement.after, settlement.event)
     if revived is not None:
         await wake(WakeUp.of(revived), 0.0, desk.wake)
 

@@ -6,6 +6,7 @@ whose owner never came back.
 
 from dataclasses import dataclass, replace
 
+from mailroom.domain.claim import claim_name
 from mailroom.domain.event import AttemptFacts, Event, EventType
 from mailroom.domain.lifecycle import State
 from mailroom.domain.message import Delivery
@@ -192,10 +193,14 @@ def suppress(before: Delivery, reason: str, *, now: float) -> Settlement:
 def lose_claim(
     before: Delivery, *, now: float, policy: RetryPolicy, jitter: float = -1.0
 ) -> Settlement:
-    """Settle a claim whose owner died with the final dot sent or its journal lost: uncertain."""
+    """Settle a claim whose owner died with the final dot sent or its journal lost: uncertain.
+
+    The event names the claim: what is learnt later may correct the loss of this claim only.
+    """
+    seen = Seen(log_id=claim_name(before.claim or ""))
     reply = SmtpReply(0, "the host stopped before the final reply was recorded", Phase.DOT)
     outcome = Outcome(Verdict.UNCERTAIN, reply)
-    return settle(before, outcome, Seen(), now=now, policy=policy, jitter=jitter)
+    return settle(before, outcome, seen, now=now, policy=policy, jitter=jitter)
 
 
 def revive(before: Delivery, *, now: float) -> Settlement:

@@ -21,7 +21,7 @@ from mailroom.domain.message import BodyRef, Delivery, DeliveryKey, ServerId, Su
 from mailroom.domain.outcome import classify_reply
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.retry import RetryPolicy
-from mailroom.domain.settlement import Seen, Settlement, expire, give_notice, settle
+from mailroom.domain.settlement import Seen, Settlement, expire, give_notice, lose_claim, settle
 from tests.contract.conftest import Cloud
 from tests.support.host_clients import clients
 
@@ -329,22 +329,26 @@ async def test_what_is_learnt_late_of_a_lost_claim_is_written_all_the_same(
     (row,) = both.add()
     claimed = await both.claimed(row)
     late = verdict(claimed, reply)
-    lost = verdict(claimed, LOST)
-    assert await both.deliveries.correct(late.after, late.event) is None  # nobody gave it up
+    lost = lose_claim(claimed, now=NOW, policy=RetryPolicy())
+    assert (
+        await both.deliveries.correct("claim-1", late.after, late.event) is None
+    )  # nobody gave it up
     assert both.due_work.settle(claimed, lost.after, lost.event)
-    known = await both.deliveries.correct(late.after, late.event)
+    other = "claim-9.never-had"  # of the same generation, but nobody's loss
+    assert await both.deliveries.correct(other, late.after, late.event) is None
+    known = await both.deliveries.correct("claim-1", late.after, late.event)
     assert known == both.now(row) == replace(late.after, generation=late.after.generation + 1)
-    assert await both.deliveries.correct(late.after, late.event) is None  # not twice
+    assert await both.deliveries.correct("claim-1", late.after, late.event) is None  # not twice
     assert await both.deliveries.claim(ask(lost.after, "claim-2")) is None  # the copy's wake-up
 
 
 async def test_what_is_learnt_late_changes_nothing_once_another_has_the_claim(both: Both) -> None:
     (row,) = both.add()
     claimed = await both.claimed(row)
-    late, lost = verdict(claimed, OK), verdict(claimed, LOST)
+    late, lost = verdict(claimed, OK), lose_claim(claimed, now=NOW, policy=RetryPolicy())
     assert both.due_work.settle(claimed, lost.after, lost.event)
     again = await both.claimed(lost.after, "claim-2")
-    assert await both.deliveries.correct(late.after, late.event) is None
+    assert await both.deliveries.correct("claim-1", late.after, late.event) is None
     assert both.now(row) == again
 
 

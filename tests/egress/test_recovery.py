@@ -325,3 +325,16 @@ def _assert_sound(world: World, count: int) -> None:
             assert told[-1] is EventType.BOUNCED
         if row.state is State.UNCERTAIN:
             assert row.uncertain == world.policy.transactional.uncertain_resends + 1
+
+
+async def test_a_claim_that_was_never_had_undoes_no_loss_of_another(world: World) -> None:
+    """The journal still names an older claim of the same generation, under which nothing went."""
+    await killed_at(world, Moment.AFTER_DOT)
+    world.book.give_up(world.row().key, world.now, world.policy)
+    given_up = world.row()
+    journal = Journal(world.journal_path())
+    key = given_up.key
+    journal.claim(ClaimRecord("never-had", key.server, key.number, key.index, 0, 0))
+    await journal.close()
+    await (await reborn(world)).end()
+    assert world.row() == given_up

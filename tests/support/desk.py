@@ -21,6 +21,7 @@ from egress.sender.exchange import Exchanged
 from egress.sender.faults import Moment
 from egress.sender.recorder import Recorder
 from egress.sender.recovery import recover
+from mailroom.domain.claim import claim_name
 from mailroom.domain.event import Event
 from mailroom.domain.lifecycle import CLAIMABLE, FINAL, State
 from mailroom.domain.message import Delivery, DeliveryKey, ServerId, WakeUp
@@ -78,8 +79,10 @@ class Book:
         row: Delivery | None = await self._do("get", lambda: self.rows.get(key))
         return row
 
-    async def correct(self, after: Delivery, event: Event) -> Delivery | None:
-        known: Delivery | None = await self._do("correct", lambda: self._correct(after, event))
+    async def correct(self, claim: str, after: Delivery, event: Event) -> Delivery | None:
+        known: Delivery | None = await self._do(
+            "correct", lambda: self._correct(claim, after, event)
+        )
         return known
 
     def give_up(self, key: DeliveryKey, now: float, policy: RetryPolicy) -> None:
@@ -112,11 +115,19 @@ class Book:
             self.events.append(event)
         return ours
 
-    def _correct(self, after: Delivery, event: Event) -> Delivery | None:
+    def _correct(self, claim: str, after: Delivery, event: Event) -> Delivery | None:
         row = self.rows[after.key]
         lost = f"{after.key}/{after.generation}/uncertain"
-        last = [each.id for each in self.events if each.key == after.key][-1:]
-        if row.generation != after.generation or row.state is State.ATTEMPTING or last != [lost]:
+        last = [
+            (each.id, each.attempt and each.attempt.log_id)
+            for each in self.events
+            if each.key == after.key
+        ][-1:]
+        if (
+            row.generation != after.generation
+            or row.state is State.ATTEMPTING
+            or last != [(lost, claim_name(claim))]
+        ):
             return None
         self.rows[after.key] = replace(after, generation=after.generation + 1)
         self.events.append(event)
@@ -268,7 +279,7 @@ class Life:
             journal=self.journal,
             copier=Mortal(world.copier, self.faults),  # type: ignore[arg-type]  # the same
             wake=wake,
-            settled=Recorder(book, self.journal, wake, lambda: world.now, book.correct),
+            settled=Recorder(book, self.journal, wake, lambda: world.now),
             policy=world.policy,
             faults=self.faults,
             now=lambda: world.now,
@@ -279,7 +290,7 @@ class Life:
 
     async def recover(self) -> None:
         """What a process does first."""
-        await recover(self.journal.replay, self.desk, self._book, self._book.correct)
+        await recover(self.journal.replay, self.desk, self._book)
 
     async def work(self, wake_up: WakeUp) -> bool:
         """Claim and attempt; say whether the claim was had."""
