@@ -15,7 +15,7 @@ from egress.aws.suppressions import HostSuppressions
 from egress.binding import LocalBinder
 from egress.core.engine.bars import Bars
 from egress.core.engine.engine import Engine, EngineSettings
-from egress.core.engine.work import Grant, Parked
+from egress.core.engine.work import Connection, Grant, Parked
 from egress.documents import Documents
 from egress.elastic_binding import ElasticBinder
 from egress.faults import faults_of
@@ -26,6 +26,7 @@ from egress.order_log import AttemptLog
 from egress.orders import OrderDesk
 from egress.relays import Router
 from egress.resolver import MxResolver
+from egress.sender.alarms import Alarms
 from egress.sender.attempt import Desk
 from egress.sender.briefing import Briefing, KeptSubmissions
 from egress.sender.copies import Copier
@@ -67,7 +68,9 @@ from mailroom.adapters.tables import DirectoryRow, bound
 from mailroom.adapters.xray import Tracing
 from mailroom.domain.claim import claim_id
 from mailroom.domain.message import WakeUp
+from mailroom.domain.reply import SmtpReply
 from mailroom.domain.sending.job import LaneClass
+from mailroom.domain.sending.judgement import Judgement
 from mailroom.domain.sending.order_book import OrderBook
 from mailroom.domain.sending.source import SourceAddress
 from mailroom.settings import Settings
@@ -157,6 +160,7 @@ class Assembler:
         self.resolver = resolver_of(host)
         self.own = own_source(host)
         self.unknowns = Unknowns(self.control, now=self.now)
+        self.alarms = Alarms(clock=time.monotonic)
         self._bell: Callable[[], None] = lambda: None  # rung when orders or shaping change
         self._obey: Callable[[OrderBook], None] = lambda _: None
         documents = Documents(
@@ -240,6 +244,7 @@ class Assembler:
                 follow=follow(self._spans),
                 around=followed_send(self._spans),
                 concluded=self._hearer(showcase, around.orders),
+                met=self._met,
                 draining=lambda: leases.draining,
             )
         )
@@ -263,10 +268,13 @@ class Assembler:
         def concluded(grant: Grant, exchanged: Exchanged) -> None:
             showcase.concluded(grant, exchanged)
             traced.concluded(grant, exchanged)
-            provider = grant.connection.site.provider
-            self.unknowns.met(exchanged.reply, exchanged.judgement, provider)
+            self._met(grant.connection, exchanged.reply, exchanged.judgement)
 
         return concluded
+
+    def _met(self, connection: Connection, reply: SmtpReply, judgement: Judgement) -> None:
+        self.unknowns.met(reply, judgement, connection.site.provider)
+        self.alarms.met(connection, reply, judgement)
 
     def _briefing(self, router: Router, around: _Around, safety: Safety) -> Briefing:
         leases, orders = around.leases, around.orders

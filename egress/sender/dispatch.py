@@ -27,6 +27,7 @@ from mailroom.domain.message import DeliveryKey, WakeUp
 from mailroom.domain.provider import OTHER
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import LaneClass
+from mailroom.domain.sending.judgement import Judgement
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Plan:
     rules: Callable[[], Judge]
     now: Callable[[], float]
     pollers: int = 2
+    met: Callable[[Connection, SmtpReply, Judgement], None] = lambda *_: None
     draining: Callable[[], bool] = lambda: False
     follow: Callable[[WakeUp], AbstractContextManager[object]] = nullcontext
     around: Callable[[Send], Send] = lambda send: send
@@ -284,6 +286,7 @@ class Dispatcher:
         elif isinstance(opened, NotOpened):
             reply = opened.reply
             judgement = self._plan.rules().judge(reply, connection.site.provider)
+            self._plan.met(connection, reply, judgement)
             self._engine.not_opened(connection, judgement, reply, now, host=opened.host)
         elif self._stopping:
             opened.session.farewell()

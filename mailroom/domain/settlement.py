@@ -122,36 +122,6 @@ def expire(before: Delivery, *, now: float, reason: str = "") -> Settlement:
     return Settlement(after, event)
 
 
-def park(
-    before: Delivery,
-    *,
-    now: float,
-    reason: str,
-    until: float,
-    reply: SmtpReply | None = None,
-    seen: Seen = _NOTHING_SEEN,
-    judgement: Judgement = _UNJUDGED,
-) -> Settlement:
-    """Let a claimed delivery wait until its path is open again. No attempt is counted.
-
-    It is due at `until` (Unix seconds), or at its expiry if that is earlier. The history says why
-    it waits; `reply` is what closed the path, if there was one.
-    """
-    due_at = round(max(now, min(until, before.expires_at)), 3)
-    after = replace(
-        before,
-        state=State.DEFERRED,
-        generation=before.generation + 1,
-        claim=None,
-        claim_until=None,
-        due_at=due_at,
-        stalls=before.stalls + 1,
-    )
-    outcome = Outcome(Verdict.DEFERRED, reply or SmtpReply(0, reason[:MAX_REASON], Phase.CONNECT))
-    event = _event(after, EventType.DEFERRED, outcome, seen, now, judgement)
-    return Settlement(after, _waiting(event, f"Not sent now: {reason[:MAX_REASON]}"))
-
-
 def give_notice(before: Delivery, *, now: float, reason: str = "") -> Settlement:
     """Say once that a waiting delivery is late. It goes on waiting as before, with no attempt.
 

@@ -39,13 +39,5 @@ def read_views(control: Control, *, now: float) -> Sequence[HostView]:
     return [_unpacked(each) for each in fresh]
 
 
-def read_view(process: str, control: Control, *, now: float) -> HostView | None:
-    """Return the view of one host, or None if it showed none in the last minute."""
-    found = control.read(Place(PARTITION, process))
-    if found is None or now - float(found.body["at"]) > FRESH_SECONDS:
-        return None
-    return _unpacked(found)
-
-
 def _unpacked(record: Record) -> HostView:
     return load_view(json.loads(zlib.decompress(base64.b85decode(record.body["packed"]))))

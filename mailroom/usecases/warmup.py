@@ -67,11 +67,6 @@ def progress_place(address: str, group: str) -> Place:
     return Place(f"warm#{address}", f"progress#{group}")
 
 
-def progress_of(address: str, group: str, ports: WarmUpPorts) -> Record | None:
-    """Return the row with the progress of an address with a group, if it has begun."""
-    return ports.control.read(progress_place(address, group))
-
-
 def reserve(
     address: str,
     group: str,

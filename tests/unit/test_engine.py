@@ -8,13 +8,13 @@ import pytest
 from bench.engine_lab import OK, START, Lab, Receiver, SimWorld, make_job, path_blame
 from egress.core.engine.engine import EngineSettings
 from egress.core.engine.path_record import PathState
-from egress.core.engine.work import MoveKind
+from egress.core.engine.work import Connection, MoveKind
 from mailroom.domain.reply import Phase, SmtpReply
-from mailroom.domain.sending.job import LaneClass
+from mailroom.domain.sending.job import JobFacts, LaneClass
 from mailroom.domain.sending.judgement import Action, Judgement, Scope, Verb
 from mailroom.domain.sending.path import Site
 from mailroom.domain.sending.rate import Rate
-from mailroom.domain.sending.settings import PathSettings
+from mailroom.domain.sending.settings import PathSettings, TlsUse
 from mailroom.domain.sending.source import SourceAddress
 
 SITE = Site("mx:example", "other")
@@ -348,3 +348,24 @@ def test_greylisted_mail_does_not_wait_for_an_address_whose_path_is_closed() -> 
     run.offer(make_job(1, sticky="b"), SITE)
     run.run(START + 60)
     assert [seen.path.address for seen in run.seen] == ["a"]
+
+
+def test_a_receiver_that_wants_tls_gets_no_more_connections_without_it() -> None:
+    wanted = SmtpReply(530, "5.7.0 Must issue a STARTTLS command first", Phase.MAIL)
+    used: list[TlsUse] = []
+
+    def reply(_job: JobFacts, connection: Connection, _now: float) -> SmtpReply:
+        used.append(run.engine.path_of(connection.path).settings.tls)
+        return OK if used[-1] is TlsUse.REQUIRED else wanted
+
+    run = lab(receiver=Receiver(reply=reply))
+    run._judge = lambda _reply, _provider: Judgement(
+        Scope.CONFIGURATION, actions=(Action(Verb.FORCE_TLS), Action(Verb.RETRY_NOW))
+    )
+    run.offer(make_job(1), SITE)
+    run.run(START + 5)
+    run.engine.reconsider(run.now)
+    run.offer(make_job(2), SITE)
+    run.run(START + 10)
+    assert used == [TlsUse.OPPORTUNISTIC, TlsUse.REQUIRED]
+    assert len({seen.connection for seen in run.seen}) == 2

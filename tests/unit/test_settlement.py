@@ -28,7 +28,6 @@ from mailroom.domain.settlement import (
     give_notice,
     is_due_a_notice,
     lose_claim,
-    park,
     settle,
 )
 
@@ -281,17 +280,6 @@ def test_an_expired_delivery_says_what_it_waited_for() -> None:
     unknown = expire(waiting, now=NOW).event.attempt
     assert unknown is not None
     assert unknown.reply == "the message expired before it could be delivered"
-
-
-def test_a_parked_delivery_waits_for_its_path_and_no_longer_than_it_lives() -> None:
-    parked = park(CLAIMED, now=NOW, reason="the path is suspended", until=NOW + 600.0)
-    after, facts = parked.after, parked.event.attempt
-    assert (after.state, after.due_at, after.attempts) == (State.DEFERRED, NOW + 600.0, 0)
-    assert (after.claim, after.generation) == (None, CLAIMED.generation + 1)
-    assert facts is not None
-    assert (facts.details, facts.final) == ("Not sent now: the path is suspended", False)
-    longer = park(CLAIMED, now=NOW, reason="suspended", until=NOW + 1e9).after
-    assert longer.due_at == CLAIMED.expires_at
 
 
 def test_a_delivery_is_called_late_once() -> None:

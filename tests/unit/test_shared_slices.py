@@ -13,6 +13,7 @@ from mailroom.domain.sending.slices import (
     CLAIM_SECONDS,
     CUT_OFF_SECONDS,
     QUIET_SECONDS,
+    SLICE_SECONDS,
     Booked,
     Bucket,
     Claim,
@@ -22,7 +23,6 @@ from mailroom.domain.sending.slices import (
     leave,
     load_bucket,
     slice_place,
-    tolerance,
 )
 from mailroom.domain.sending.turns import BOOKING_SECONDS, Turns, Wish
 from mailroom.domain.tenancy.record import Record
@@ -32,6 +32,11 @@ from tests.support.flaky_control import FlakyControl, OutOfReachError
 
 START = 4_000_000_000.0
 LIMIT = SharedLimit(SharedScope.POOL_PROVIDER, ("*", "gmail"), Rate(10))
+
+
+def tolerance(rate: Rate) -> float:
+    """How many more than `rate * w` may leave in any time `w`: one slice and one message."""
+    return max(1.0, rate.per_second * SLICE_SECONDS) + 1.0
 
 
 @dataclass

@@ -71,6 +71,8 @@ class Outcomes(Ground):
         if path.settings.adaptive and (speaks or not _is_host_trouble(judgement, reply)):
             path.control.not_opened(now, judgement, reply)
         self._blame(path, blamed, reply, None, now)
+        if judgement.action(Verb.FORCE_TLS):
+            path.require_tls()
         self.closed(connection)
         if line is None or line.connections:
             return
@@ -116,6 +118,9 @@ class Outcomes(Ground):
             if judgement.action(Verb.MESSAGES_PER_CONNECTION):
                 path.control.carried(connection.carried - 1, now)
             usable = usable and not judgement.action(Verb.CLOSE_CONNECTION)
+            if judgement.action(Verb.FORCE_TLS) and not path.needs_tls:
+                path.require_tls()
+                usable = False
         if job is not None:
             silenced = path.control.state in SILENT
             self._world.ended(

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 from egress.core.engine.desk import InFlight
 from egress.core.engine.gcra import Gcra
@@ -9,14 +10,16 @@ from egress.core.engine.path_control import PathControl
 from egress.core.engine.work import Connection
 from egress.core.engine.world import World
 from mailroom.domain.sending.path import PathKey, Site
-from mailroom.domain.sending.settings import AddressLimits, PathSettings
+from mailroom.domain.sending.settings import AddressLimits, PathSettings, TlsUse
 from mailroom.domain.sending.source import AddressState, SourceAddress
 
 
 class Path:
     """One path: its settings, its controller, what is under way on it."""
 
-    __slots__ = ("control", "flight", "key", "limiter", "settings", "site", "source")
+    __slots__ = (
+        "control", "flight", "key", "limiter", "needs_tls", "settings", "site", "source"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -33,6 +36,19 @@ class Path:
         self.control = control
         self.limiter = limiter
         self.flight = InFlight()
+        self.needs_tls = False
+
+    def configure(self, settings: PathSettings) -> None:
+        """Take other settings. What a receiver refused in the clear stays out of it."""
+        is_plain = settings.tls in (TlsUse.OPPORTUNISTIC, TlsUse.NONE)
+        self.settings = (
+            replace(settings, tls=TlsUse.REQUIRED) if self.needs_tls and is_plain else settings
+        )
+
+    def require_tls(self) -> None:
+        """Have no more connections without TLS: the receiver wants it."""
+        self.needs_tls = True
+        self.configure(self.settings)
 
     def earliest(self, now: float, usable: float) -> float:
         """Return when the next message may go, `usable` being when the path is open."""
@@ -100,7 +116,7 @@ class Paths:
         """Take the settings and sources as they are now."""
         self._limits.clear()
         for path in self._paths.values():
-            path.settings = self._world.settings(path.site, path.source)
+            path.configure(self._world.settings(path.site, path.source))
             path.control.reconfigure(path.settings, now)
             self._limiter(path.source, now)
 

@@ -85,11 +85,6 @@ def slice_size(rate: Rate) -> int:
     return max(1, int(rate.per_second * SLICE_SECONDS))
 
 
-def tolerance(rate: Rate) -> float:
-    """Return how many more than `rate * w` may leave in any time `w`, all processes together."""
-    return max(1.0, rate.per_second * SLICE_SECONDS) + 1.0
-
-
 def book(
     bucket: Bucket, holder: str, rate: Rate, *, wanted: int, steady: bool, live: int, now: float
 ) -> tuple[Bucket, Booked]:
