@@ -8,10 +8,10 @@ the start, the shipped sets count.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from egress.polling import poll
 from mailroom.adapters.shipped import STARTER, shipped_reply_rules, shipped_shaping
 from mailroom.domain.replies.book import RuleBook
 from mailroom.domain.replies.rule_json import load_book
@@ -143,11 +143,7 @@ class Documents:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
-        while not stop.is_set():
-            await self.refresh()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await stop.wait()
+        await poll(self.refresh, stop, every=self._every)
 
     async def refresh(self) -> None:
         """Look once. Trouble with the table is logged, not raised."""

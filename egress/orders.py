@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 
+from egress.polling import poll
 from mailroom.domain.sending.order_book import OrderBook
 from mailroom.ports.control import Control
 from mailroom.usecases.orders import generation, read_orders
@@ -43,11 +43,7 @@ class OrderDesk:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask until `stop` is set."""
-        while not stop.is_set():
-            await self.refresh()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await stop.wait()
+        await poll(self.refresh, stop, every=self._every)
 
     async def refresh(self) -> None:
         """Ask once. Trouble with the table is logged, not raised."""

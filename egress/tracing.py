@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from egress.core.mx import MxAnswer, MxTarget
 from egress.dialogue import Dialogue, EndedError
+from egress.polling import poll
 from egress.source import Source
 from mailroom.domain.sending.trace import Trace, TraceDepth, TraceRequest, Transcript
 from mailroom.ports.control import Control
@@ -48,14 +48,13 @@ class TraceRunner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look for requests until `stop` is set."""
-        while not stop.is_set():
-            try:
-                await self.look()
-            except Exception:
-                log.exception("dialogues of operators cannot be looked for")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await stop.wait()
+        await poll(self._look_unless_down, stop, every=self._every)
+
+    async def _look_unless_down(self) -> None:
+        try:
+            await self.look()
+        except Exception:
+            log.exception("dialogues of operators cannot be looked for")
 
     async def look(self) -> Trace | None:
         """Run one request if one is for this host; return it with what was said."""

@@ -75,7 +75,7 @@ class _Share:
     full_until: float = 0.0
 
 
-class SharedLimits:
+class ServerLimits:
     """Limits over the table all senders share. Servers without a limit cost nothing."""
 
     def __init__(

@@ -9,7 +9,7 @@ from egress.core.mx import AddressGuard
 from egress.relays import KeptRoutes, Router
 from egress.resolver import MxResolver, ResolverSettings
 from egress.sender.host import Host
-from egress.sender.limits import SharedLimits as SendLimits
+from egress.sender.limits import ServerLimits
 from egress.sender.tenants import Tenants
 from mailroom.adapters.clients import client
 from mailroom.adapters.dynamo_directory import DynamoDirectory
@@ -67,10 +67,10 @@ def tenants_of(settings: Settings, rows: type[DirectoryRow]) -> Tenants:
     )
 
 
-def limits_of(settings: Settings) -> SendLimits:
+def limits_of(settings: Settings) -> ServerLimits:
     """Return the send limits of servers."""
     facts = DynamoServerFacts(bound(ServerFactRow, settings.resource("table", "mail")))
-    return SendLimits(
+    return ServerLimits(
         DynamoLimits(bound_limits(settings.resource("table", "counters"))),
         now=time.time,
         notify=lambda server, told: facts.tell(limit_fact(server, told, time.time())),

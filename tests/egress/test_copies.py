@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from egress.sender.copies import Copier, Copy, NotCommittedError, UnfitCopyError
 from egress.sender.holds import Held, Parked, Simulated, Stop, Suppressed
-from egress.sender.limits import SharedLimits
+from egress.sender.limits import ServerLimits
 from egress.sender.tenants import PlatformKeys, Tenant
 from egress.signer import Signer, SigningKey
 from mailroom.domain.hold import Hold
@@ -81,7 +81,7 @@ class Desk:
         return self.suppression
 
     def copier(self) -> Copier:
-        limits = SharedLimits(self.table, now=lambda: START)
+        limits = ServerLimits(self.table, now=lambda: START)
         return Copier(
             submissions=_Submissions(self),
             bodies=_Bodies(self),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egress.sender.limits import Full, NoLimits, SharedLimits
+from egress.sender.limits import Full, NoLimits, ServerLimits
 from mailroom.domain.message import Server, ServerId
 from mailroom.domain.send_limit import LimitAction, Limits, Notice, Told, slice_size
 from mailroom.errors import LimitUnavailableError
@@ -35,7 +35,7 @@ class Hosts:
 
     def __post_init__(self) -> None:
         self.processes = [
-            SharedLimits(
+            ServerLimits(
                 self.table, now=lambda: self.now, notify=lambda _id, told: self.told.append(told)
             )
             for _ in range(self.count)
@@ -139,7 +139,7 @@ async def test_a_slice_that_came_too_late_is_not_used() -> None:
             hosts.now += 61
             return reservation
 
-    limits = SharedLimits(Slow(), now=lambda: hosts.now)
+    limits = ServerLimits(Slow(), now=lambda: hosts.now)
     with pytest.raises(LimitUnavailableError):
         await limits.take(limited(1000))
 
@@ -167,7 +167,7 @@ async def test_a_notice_that_cannot_be_told_stops_no_mail() -> None:
     def broken(_server: ServerId, _told: Told) -> None:
         raise OSError("down")
 
-    limits = SharedLimits(MemoryLimits(), now=lambda: START, notify=broken)
+    limits = ServerLimits(MemoryLimits(), now=lambda: START, notify=broken)
     assert await limits.take(limited(1)) is None
 
 
@@ -190,7 +190,7 @@ async def test_a_server_that_rejects_is_not_counted_again_when_it_sends() -> Non
 
 
 async def test_the_memory_of_servers_is_bounded() -> None:
-    limits = SharedLimits(MemoryLimits(), now=lambda: START)
+    limits = ServerLimits(MemoryLimits(), now=lambda: START)
     for number in range(10_050):
         share = limits._share(ServerId(f"s{number}"))
     assert len(limits._shares) == 10_000
