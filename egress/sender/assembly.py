@@ -33,7 +33,7 @@ from egress.sender.copies import Copier
 from egress.sender.dispatch import Dispatcher, Plan
 from egress.sender.doors import PathDoors
 from egress.sender.exchange import Exchanged
-from egress.sender.fleet_world import FleetWorld
+from egress.sender.fleet_world import PAUSE_LOOK, FleetWorld
 from egress.sender.following import follow, followed_desk, followed_send
 from egress.sender.host import Host
 from egress.sender.leaving import Leaving
@@ -194,10 +194,11 @@ class Assembler:
             changed=lambda _: self._bell(),
             looked=lambda book: self._obey(book),
         )
-        world = FleetWorld(
-            leases, self.shaping, warmup, shared, lambda: orders.book, memory.records, memory.known
-        )
         divisor = self._settings.delay_divisor
+        world = FleetWorld(
+            leases, self.shaping, warmup, shared, lambda: orders.book, memory.records, memory.known,
+            pause_look=PAUSE_LOOK / divisor,
+        )  # fmt: skip
         engine = Engine(
             world,
             EngineSettings(
@@ -218,7 +219,7 @@ class Assembler:
             self._host, self.resolver, self.control, process=self.process.id, now=self.now
         )
         leases = around.leases
-        showcase = Showcase(self._who(leases), now=self.now)
+        showcase = Showcase(self._who(leases, around.orders), now=self.now)
         holder: list[ParkingLot] = []
 
         async def announce(parked: Parked, shard: str) -> None:
@@ -363,7 +364,7 @@ class Assembler:
             return LocalBinder()
         return ElasticBinder(Ec2Addresses(client("ec2")), interface, clock=time.monotonic)
 
-    def _who(self, leases: LeaseKeeper) -> Who:
+    def _who(self, leases: LeaseKeeper, orders: OrderDesk) -> Who:
         return Who(
             process=self.process.id,
             started_at=self.process.started_at,
@@ -372,4 +373,5 @@ class Assembler:
             draining=lambda: leases.draining,
             shaping=lambda: self.shaping.version,
             rules=lambda: self.shaping.rules_version,
+            book=lambda: orders.book,
         )

@@ -107,6 +107,7 @@ class FleetWorld:
     book: Callable[[], OrderBook]
     records: Mapping[PathKey, PathRecord]
     known: Container[str]  # addresses whose paths' states have been read
+    pause_look: float = PAUSE_LOOK
     throttles: dict[str, Gcra] = field(default_factory=dict)
 
     def sources(self, pool: str) -> Sequence[SourceAddress]:
@@ -204,7 +205,7 @@ class FleetWorld:
         if effects.end is not None:
             return _ENDS[effects.end.verb], effects.end.reason, now
         if effects.paused_until is not None:
-            until = min(effects.paused_until, now + PAUSE_LOOK)
+            until = min(effects.paused_until, now + self.pause_look)
             return MoveKind.LATER, "paused by an order", until
         return None
 

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from egress.core.engine.engine import Engine
-from egress.core.engine.path_record import Transition
+from egress.core.engine.path_record import PathState, Transition
 from egress.core.engine.paths import Path
 from egress.core.engine.work import Grant, Stage
 from egress.sender.exchange import Exchanged
 from mailroom.domain.outcome import Verdict, classify_reply, judged
 from mailroom.domain.sending.job import LaneClass
+from mailroom.domain.sending.order_book import OrderBook, PathEffects
 from mailroom.domain.sending.path import PathKey
 from mailroom.domain.sending.view import ErrorView, HostView, PathView, TransitionView
 
@@ -45,6 +46,7 @@ class Who:
     draining: Callable[[], bool]
     shaping: Callable[[], str]
     rules: Callable[[], str]
+    book: Callable[[], OrderBook] = OrderBook
 
 
 class Showcase:
@@ -127,21 +129,30 @@ class Showcase:
         counts = Counter(word for _, word in story.counts)
         permit, record = path.control.permit(now), path.control.record
         rate = path.control.rate
+        orders = self._who.book().path_orders(
+            address=path.key.address,
+            pool=path.source.pool,
+            site=path.key.site,
+            provider=path.site.provider,
+            now=now,
+        )
+        stopped = _stopped(orders)
         return PathView(
             address=path.key.address,
             site=path.key.site,
             provider=path.site.provider,
             pool=path.source.pool,
-            state=permit.state.value,
-            cause=record.cause.rule,
+            state=stopped or permit.state.value,
+            cause=", ".join(orders.orders) if stopped else record.cause.rule,
             reply=record.cause.reply,
-            until=permit.until,
+            until=orders.stopped_until if stopped else permit.until,
             window=float(permit.connections),
             connections=len(path.flight.open),
             rate=None if rate is None else rate / 60.0,
             ready=ready[place],
             parked=self.parked[path.key.site] > 0,
-            binding=path.control.binding(now),
+            binding="stopped by an order" if stopped else path.control.binding(now),
+            orders=orders.orders,
             queue_age=max(0.0, now - oldest[place]) if place in oldest else 0.0,
             sent=counts["sent"],
             deferred=counts["deferred"] + counts["uncertain"],
@@ -149,6 +160,15 @@ class Showcase:
             errors=tuple(story.errors),
             transitions=tuple(_shown(each) for each in story.transitions),
         )
+
+
+def _stopped(orders: PathEffects) -> str:
+    """Return what orders have made of a path that they stop, "" for one they let go on."""
+    if orders.disabled_until is not None:
+        return PathState.DISABLED.value
+    if orders.suspended_until is not None:
+        return PathState.SUSPENDED.value
+    return "paused" if orders.paused_until is not None else ""
 
 
 def _shown(transition: Transition) -> TransitionView:

@@ -14,6 +14,8 @@ from egress.sender.showing import WINDOW, Showcase, Who
 from mailroom.domain.reply import Phase, SmtpReply
 from mailroom.domain.sending.job import JobFacts, LaneClass
 from mailroom.domain.sending.judgement import Judgement
+from mailroom.domain.sending.order import Order, OrderVerb, Selector
+from mailroom.domain.sending.order_book import OrderBook
 from mailroom.domain.sending.path import PathKey, Site
 from mailroom.domain.sending.settings import PathSettings
 from mailroom.domain.sending.source import SourceAddress
@@ -33,6 +35,7 @@ class Stand:
     """A showcase over an engine with one address that may have one connection to a site."""
 
     now: float = NOW
+    orders: tuple[Order, ...] = ()
     draining: bool = False
     engine: Engine = field(init=False)
 
@@ -50,6 +53,7 @@ class Stand:
             draining=lambda: self.draining,
             shaping=lambda: "s7",
             rules=lambda: "r3",
+            book=lambda: OrderBook(self.orders),
         )
         self.showcase = Showcase(who, now=lambda: self.now)
 
@@ -175,3 +179,26 @@ def test_the_story_of_a_path_that_is_forgotten_goes_with_it(stand: Stand) -> Non
 def test_a_draining_host_says_so(stand: Stand) -> None:
     stand.draining = True
     assert stand.view().draining
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [
+        (OrderVerb.PAUSE, "paused"),
+        (OrderVerb.SUSPEND, "suspended"),
+        (OrderVerb.DISABLE_ADDRESS, "disabled"),
+    ],
+)
+def test_what_orders_made_of_a_path_is_shown_as_its_state(
+    stand: Stand, verb: OrderVerb, state: str
+) -> None:
+    stand.offer(make_job(1))
+    stand.grant()
+    stand.orders = (
+        Order("ord_1", verb, Selector(address="a"), "a test", "ann", NOW - 1, NOW + 600),
+    )
+    path = stand.path()
+    assert (path.state, path.until, path.cause) == (state, NOW + 600, "ord_1")
+    assert path.orders == ("ord_1",)
+    stand.orders = ()
+    assert stand.path().state == "normal"
